@@ -1,0 +1,82 @@
+"""The book's Sphinx extension: a changed package runs the pages again.
+
+jupyter-cache knows a notebook by its cells alone. After an edit of the package the pages would keep their old numbers,
+even through ``jupyter-book clean``. This extension keeps the executed pages in a folder that is named by a fingerprint
+of everything their numbers depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+NUMERICAL_PACKAGES = ("torch", "numpy", "matplotlib")
+
+
+def page_inputs(root: Path) -> Iterator[Path]:
+    """The files under the book's root, other than the pages themselves, that a page's outputs can depend on."""
+    package = root / "linrep"
+    yield from sorted(package.rglob("*.py"))
+    yield from sorted(path for path in (package / "llm" / "data").rglob("*") if path.is_file())
+    yield from sorted((root / "results").glob("*.json"))
+
+
+def fingerprint(root: Path) -> str:
+    """Sixteen hexadecimal digits of linrep's sources and data, the recorded results and the numerical packages."""
+    digest = hashlib.sha256()
+    for path in page_inputs(root):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for package in NUMERICAL_PACKAGES:
+        digest.update(f"{package}=={version(package)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def kernel_environment(root: Path) -> dict[str, str]:
+    """The environment variables of every kernel that runs a chapter: in the build, the test and the recording.
+
+    The kernels import linrep from ``root``, use this Python whatever kernels the user has installed elsewhere, draw
+    inline, stay offline, and show no progress bars, which would end up in the page.
+    """
+    return {
+        "PYTHONPATH": _prepended("PYTHONPATH", root),
+        "JUPYTER_PATH": _prepended("JUPYTER_PATH", Path(sys.prefix) / "share" / "jupyter"),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONHASHSEED": "0",
+        "TQDM_DISABLE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+
+
+def _prepended(variable: str, path: Path) -> str:
+    """The search path of that environment variable with ``path`` as its first entry, once."""
+    rest = [entry for entry in os.environ.get(variable, "").split(os.pathsep) if entry and entry != str(path)]
+    return os.pathsep.join([str(path), *rest])
+
+
+def configure_execution(app: Sphinx, config: Config) -> None:
+    """Choose the cache of executed pages by the fingerprint, and set the kernels' environment.
+
+    myst-nb declares ``nb_execution_cache_path`` as a setting of the environment: when it differs from the last
+    build's, Sphinx reads every page again, also those whose own text has not changed.
+    """
+    root = Path(app.srcdir)
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / fingerprint(root))
+    os.environ.update(kernel_environment(root))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.connect("config-inited", configure_execution)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,27 @@
+"""Refuse what would not fit in memory, before it is allocated."""
+
+import psutil
+
+from linrep.errors import TooLargeError
+
+
+def describe_bytes(size: float) -> str:
+    """A size for a person: 12.3 GB."""
+    for name in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000:
+            return f"{size:.0f} {name}" if name == "bytes" else f"{size:.1f} {name}"
+        size /= 1000
+    return f"{size:.3g} EB"
+
+
+def require_memory(size: int, what: str, *, limit: int | None = None) -> None:
+    """Refuse an allocation of `size` bytes when it is more than `limit` (without one: the memory now available).
+
+    Raises:
+        TooLargeError: names what was asked for, its size and the limit.
+    """
+    available = int(psutil.virtual_memory().available) if limit is None else limit
+    if size > available:
+        raise TooLargeError(
+            f"{what} would take {describe_bytes(size)} of memory; {describe_bytes(available)} is available"
+        )

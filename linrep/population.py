@@ -1,0 +1,165 @@
+"""Context states, masks, and the exact population that next-token prediction is trained on (paper, section 2).
+
+A context state d in {0, 1, ⋄}^m says which concepts a sentence fixes; ⋄ (unknown) is stored as −1. A token is a concept
+vector c. Training sees (d, c): c from p(c), d is c with a random subset of its entries hidden.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from linrep.concepts import ConceptGraph, all_tokens
+from linrep.errors import InputError
+from linrep.memory import require_memory
+from linrep.seeds import stream
+from linrep.steering import counterfactual_pairs
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The exact distribution over (context, token) for a batch of worlds that share contexts and tokens.
+
+    Attributes:
+        contexts: context states d, entries −1 (unknown), 0, 1.
+        tokens: concept vectors c, entries 0, 1.
+        masks: the masks that hide entries, 1 where the entry stays known; each is drawn with equal probability.
+        joint: p(c) of each replicate, renormalised over the tokens kept.
+    """
+
+    contexts: Int[np.ndarray, "contexts concepts"]
+    tokens: Int[np.ndarray, "tokens concepts"]
+    masks: Int[np.ndarray, "masks concepts"]
+    joint: Float[np.ndarray, "replicates tokens"]
+
+    @property
+    def concepts(self) -> int:
+        """m, the number of concepts."""
+        return int(self.tokens.shape[1])
+
+    @property
+    def replicates(self) -> int:
+        """How many worlds the batch holds."""
+        return len(self.joint)
+
+    @cached_property
+    def consistent(self) -> Bool[np.ndarray, "contexts tokens"]:
+        """Whether c agrees with every known entry of d; p(c given d) is zero where it does not."""
+        return agreement(self.contexts, self.tokens)
+
+    @cached_property
+    def weights(self) -> Float[np.ndarray, "replicates contexts"]:
+        """p(d): the probability of d's mask times the probability of its known values. Rows sum to 1."""
+        return self.joint @ self.consistent.T / len(self.masks)
+
+    @cached_property
+    def pair_probability(self) -> Float[np.ndarray, "replicates contexts tokens"]:
+        """p(d, c) = p(mask) p(c) where c agrees with d, else 0."""
+        return self.joint[:, None, :] * self.consistent / len(self.masks)
+
+    @cached_property
+    def target(self) -> Float[np.ndarray, "replicates contexts tokens"]:
+        """p(c given d); each row sums to 1."""
+        return self.pair_probability / self.weights[:, :, None]
+
+    @cached_property
+    def entropy(self) -> Float[np.ndarray, "replicates"]:
+        """Σ_d p(d) H(p(· given d)) in nats: the floor of the loss, reached by p̂ = p only."""
+        target = self.target
+        surprise = -np.log(target, where=target > 0, out=np.zeros_like(target))
+        return (self.pair_probability * surprise).sum(axis=(1, 2))
+
+    @cached_property
+    def context_pairs(self) -> list[Int[np.ndarray, "pairs 2"]]:
+        """For each concept i the pairs of contexts d(i→1), d(i→0): 3^(m−1) of them on the complete set."""
+        return counterfactual_pairs(self.contexts)
+
+    @cached_property
+    def token_pairs(self) -> list[Int[np.ndarray, "pairs 2"]]:
+        """For each concept i the pairs of tokens c(i→1), c(i→0): 2^(m−1) of them on the complete set."""
+        return counterfactual_pairs(self.tokens)
+
+
+def agreement(
+    contexts: Int[np.ndarray, "contexts concepts"], tokens: Int[np.ndarray, "tokens concepts"]
+) -> Bool[np.ndarray, "contexts tokens"]:
+    """Whether each token agrees with every known entry of each context."""
+    require_memory(2 * len(contexts) * len(tokens), f"a table of {len(contexts)} contexts by {len(tokens)} tokens")
+    agrees = np.ones((len(contexts), len(tokens)), dtype=bool)
+    for known, value in zip(contexts.T, tokens.T, strict=True):
+        agrees &= (known[:, None] == UNKNOWN) | (known[:, None] == value[None, :])
+    return agrees
+
+
+def all_contexts(concepts: int) -> Int[np.ndarray, "contexts concepts"]:
+    """All 3^m context states, −1 for unknown; the first concept varies slowest."""
+    require_memory(8 * concepts * 3 ** min(concepts, 200), f"a table of 3^{concepts} context states")
+    places = 3 ** np.arange(concepts)[::-1]
+    return (np.arange(3**concepts)[:, None] // places % 3 - 1).astype(np.int8)
+
+
+def context_keys(contexts: Int[np.ndarray, "*batch concepts"]) -> Int[np.ndarray, "*batch"]:
+    """A number for each context state: its place in `all_contexts`."""
+    places = 3 ** np.arange(contexts.shape[-1], dtype=np.int64)[::-1]
+    return (contexts.astype(np.int64) + 1) @ places
+
+
+def complete_population(graphs: Sequence[ConceptGraph]) -> Population:
+    """All 3^m contexts and all 2^m tokens, fair independent masks (our choice: the paper states no mask law).
+
+    Raises:
+        InputError: no graph, or graphs of different size.
+        TooLargeError: the tables would not fit in memory.
+    """
+    sizes = sorted({graph.concepts for graph in graphs})
+    if len(sizes) != 1:
+        raise InputError(f"graphs of {sizes} concepts in one batch; one size is needed")
+    m = sizes[0]
+    require_population(len(graphs), 3 ** min(m, 200), 2 ** min(m, 200), m)
+    tokens = all_tokens(m)
+    return Population(all_contexts(m), tokens, tokens, np.stack([graph.joint() for graph in graphs]))
+
+
+def incomplete_population(
+    graph: ConceptGraph, *, masks: int | None = None, tokens: int | None = None, seed: int
+) -> Population:
+    """One world on a random subset of masks, of tokens, or both (paper, Tables 3 and 4).
+
+    Masks and tokens are drawn without replacement, uniformly; p(c) is conditioned on the tokens kept; contexts are the
+    states that a kept mask makes of a kept token. All three are our reading: the paper does not state them.
+
+    Raises:
+        InputError: a number of masks or tokens that the world does not have.
+        TooLargeError: the tables would not fit in memory.
+    """
+    every = all_tokens(graph.concepts)
+    rng = stream(seed, "sampling", part=1)
+    kept_masks = _draw(every, masks, rng, "masks")
+    kept = _draw(np.arange(len(every))[:, None], tokens, rng, "tokens")[:, 0]
+    require_memory(9 * graph.concepts * len(kept_masks) * len(kept), f"{len(kept_masks)} masks of {len(kept)} tokens")
+    seen = np.where(kept_masks[:, None, :] == 1, every[kept], np.int8(UNKNOWN)).reshape(-1, graph.concepts)
+    _, first = np.unique(context_keys(seen), return_index=True)
+    require_population(1, len(first), len(kept), graph.concepts)
+    joint = graph.joint()[kept]
+    return Population(seen[first], every[kept], kept_masks, (joint / joint.sum())[None])
+
+
+def require_population(replicates: int, contexts: int, tokens: int, concepts: int) -> None:
+    """Refuse a population whose dense float64 tables (p(d, c), p(c given d) and two to compute them) do not fit."""
+    what = f"{replicates} replicate(s) of {contexts} contexts by {tokens} tokens ({concepts} concepts)"
+    require_memory(4 * 8 * replicates * contexts * tokens, what)
+
+
+def _draw(
+    rows: Int[np.ndarray, "rows width"], count: int | None, rng: np.random.Generator, what: str
+) -> Int[np.ndarray, "kept width"]:
+    """`count` rows without replacement, in their own order; all of them for None."""
+    if count is None:
+        return rows
+    if not 1 <= count <= len(rows):
+        raise InputError(f"{what} is {count}; allowed are 1 to {len(rows)}, or all")
+    return rows[np.sort(rng.choice(len(rows), size=count, replace=False))]

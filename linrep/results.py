@@ -1,0 +1,177 @@
+"""Records: what was asked, what came out, and where it was computed. One schema for every experiment.
+
+A record is a JSON object. `kind`, `config`, `seeds`, `seconds`, `version` and `provenance` are always there; `rows` names
+the list that holds one flat row per observation; everything else belongs to the kind.
+"""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from linrep import __version__
+from linrep.errors import InputError, LinrepError
+
+SCHEMA = 1
+_ENVELOPE = ("schema", "kind", "config", "seeds", "seconds", "version", "provenance", "rows")
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One experiment's record.
+
+    Attributes:
+        kind: the experiment: "simulate", "probe", or a table's name.
+        config: every setting, as resolved.
+        seeds: the seeds that were reported on.
+        rows: the key in `body` of the list with one row per observation.
+        body: what the kind reports.
+        seconds: wall time.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    seeds: Sequence[int]
+    rows: str
+    body: Mapping[str, Any]
+    seconds: float
+    version: str = __version__
+    provenance: Mapping[str, Any] = field(default_factory=lambda: provenance())
+
+    def __post_init__(self) -> None:
+        """Refuse a body that hides the envelope, or whose rows are missing."""
+        clash = sorted(set(_ENVELOPE) & set(self.body))
+        if clash or not isinstance(self.body.get(self.rows), list):
+            raise InputError(f"a record's body must hold the list {self.rows!r} and none of {', '.join(_ENVELOPE)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object, body and envelope side by side."""
+        return {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "config": dict(self.config),
+            "seeds": list(self.seeds),
+            "rows": self.rows,
+            **self.body,
+            "seconds": self.seconds,
+            "version": self.version,
+            "provenance": dict(self.provenance),
+        }
+
+    def to_json(self) -> str:
+        """Text of the record.
+
+        Raises:
+            LinrepError: a NaN or an infinity is in it.
+        """
+        try:
+            return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        except ValueError:
+            raise LinrepError(f"the record {self.kind!r} holds a number that is not finite; nothing written") from None
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per observation."""
+        return pd.DataFrame(self.body[self.rows])
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, commit and processor of this run."""
+    import torch
+
+    libraries = ("torch", "numpy", "scipy", "pandas", "transformers")
+    return {
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in libraries if _installed(name)},
+        "commit": _commit(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "system": platform.system(),
+    }
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record whole or not at all: to a file beside it first, then moved into place.
+
+    Raises:
+        LinrepError: a number that is not finite, or a folder that cannot be written.
+    """
+    text = record.to_json()
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise LinrepError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        InputError: a file that is missing or is no record of this schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise InputError(f"{path} has schema {content['schema']}; this version reads {SCHEMA}")
+        envelope = {name: content[name] for name in _ENVELOPE if name != "schema"}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise InputError(f"{path} is not a record: it lacks one of {', '.join(_ENVELOPE)}") from None
+    return Record(**envelope, body={name: value for name, value in content.items() if name not in _ENVELOPE})
+
+
+def finite_or_none(value: float) -> float | None:
+    """The number, or None (JSON's null) for one that is not known."""
+    return value if math.isfinite(value) else None
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _commit() -> str | None:
+    """The commit of the source tree that linrep runs from, with "+" when it has changes; None outside git."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        run = [
+            subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, check=True, timeout=10)
+            for args in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run[0].stdout.strip() + ("+" if run[1].stdout.strip() else "")
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,87 @@
+"""A simulation's setting: everything it depends on but its seeds."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from linrep.concepts import ConceptGraph, check_world
+from linrep.errors import InputError
+from linrep.start import check_start
+from linrep.train import Optimizer, check_training
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything a simulation depends on but its seeds; None is "by the rule" or "all".
+
+    Attributes:
+        concepts: m. dim: k, the size of the space; None for m.
+        edges: probability of each edge of the random DAG. prob: range of the Bernoulli parameters (paper: 0.3 to 0.7).
+        optimizer: gd is descent on the exact loss; sgd and adam draw minibatches of `batch` pairs.
+        init_scale: S for a start from N(0, S²); None for the linear start.
+        masks, tokens: how many masks and tokens are trained on; None for all.
+        graph: a world of the user's own, the same for every seed; edges and prob are then unused.
+    """
+
+    concepts: int = 3
+    dim: int | None = None
+    edges: float = 0.5
+    prob: tuple[float, float] = (0.3, 0.7)
+    optimizer: Optimizer = "gd"
+    step_size: float | None = None
+    steps: int | None = None
+    batch: int = 100
+    init_scale: float | None = None
+    masks: int | None = None
+    tokens: int | None = None
+    dtype: Literal["float32", "float64"] = "float64"
+    device: str = "cpu"
+    graph: ConceptGraph | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not allowed, before any work."""
+        check_world(self.concepts, self.edges, self.prob)
+        if self.concepts < 2:
+            raise InputError(f"concepts is {self.concepts}; a mean cosine between steering vectors needs 2 or more")
+        if self.graph is not None and self.graph.concepts != self.concepts:
+            raise InputError(f"the graph has {self.graph.concepts} concepts, but concepts is {self.concepts}")
+        if self.dtype not in ("float32", "float64"):
+            raise InputError(f"dtype is {self.dtype!r}; allowed are float32, float64")
+        check_training(self.optimizer, self.step_size, self.steps, self.batch)
+        check_start(self.width, self.init_scale)
+        check_device(self.device)
+
+    @property
+    def width(self) -> int:
+        """k, the dimension of the space."""
+        return self.concepts if self.dim is None else self.dim
+
+    @property
+    def complete(self) -> bool:
+        """Whether every mask and every token is trained on."""
+        return self.masks is None and self.tokens is None
+
+    def world(self, seed: int) -> ConceptGraph:
+        """The world of one seed."""
+        if self.graph is not None:
+            return self.graph
+        return ConceptGraph.random(self.concepts, edges=self.edges, prob=self.prob, seed=seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, JSON-ready."""
+        plain = {name: value for name, value in vars(self).items() if name != "graph"}
+        graph = None if self.graph is None else self.graph.to_dict()
+        return plain | {"dim": self.width, "prob": list(self.prob), "graph": graph}
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or that is not on this machine.
+
+    Raises:
+        InputError: names the device and what is allowed.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        allowed = "cpu" + ("" if not torch.cuda.is_available() else f", cuda (0 to {torch.cuda.device_count() - 1})")
+        raise InputError(f"device is {device!r}; on this machine allowed are: {allowed}") from None

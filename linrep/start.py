@@ -1,0 +1,66 @@
+"""Where training starts: the tables F and G of each replicate, from the seed's own stream.
+
+The paper does not state its start. It models f and g as linear maps of one-hot codes, which suggests PyTorch's default
+for a linear layer; that is our "linear" start.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from linrep.errors import InputError
+from linrep.seeds import stream
+
+Tables = tuple[Float[Tensor, "replicates contexts dim"], Float[Tensor, "replicates tokens dim"]]
+
+
+def initial_tables(
+    contexts: int,
+    tokens: int,
+    dim: int,
+    *,
+    seeds: Sequence[int],
+    init_scale: float | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+) -> Tables:
+    """F and G of every replicate at step 0.
+
+    Args:
+        init_scale: S for N(0, S²); None for the linear start, uniform within ±1/sqrt(contexts) for F and
+            ±1/sqrt(tokens) for G.
+
+    Raises:
+        InputError: dim below 1, or a scale that is not a positive number.
+    """
+    check_start(dim, init_scale)
+    generators = [stream(seed, "start") for seed in seeds]
+    tables = [_draw(generators, rows, dim, init_scale) for rows in (contexts, tokens)]
+    embedding, unembedding = (torch.from_numpy(table).to(device=device, dtype=dtype) for table in tables)
+    return embedding, unembedding
+
+
+def check_start(dim: int, init_scale: float | None) -> None:
+    """Refuse a space or a scale that is no start.
+
+    Raises:
+        InputError: names the value and what is allowed.
+    """
+    if dim < 1:
+        raise InputError(f"dim is {dim}; it must be 1 or more")
+    if init_scale is not None and not (math.isfinite(init_scale) and init_scale > 0):
+        raise InputError(f"init-scale is {init_scale}; it must be a positive number")
+
+
+def _draw(
+    generators: Sequence[np.random.Generator], rows: int, dim: int, init_scale: float | None
+) -> Float[np.ndarray, "replicates rows dim"]:
+    """One table for each generator; float64 always, so that the start does not depend on dtype or device."""
+    if init_scale is None:
+        bound = 1 / math.sqrt(rows)
+        return np.stack([rng.uniform(-bound, bound, size=(rows, dim)) for rng in generators])
+    return np.stack([init_scale * rng.standard_normal((rows, dim)) for rng in generators])

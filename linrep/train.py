@@ -1,0 +1,224 @@
+"""Training F and G, all replicates in one batch: gradient descent on the exact loss, SGD and Adam on minibatches.
+
+The clock of gradient descent is step size times steps. A replicate's result does not depend on the others in its batch.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from tqdm import tqdm
+
+from linrep.errors import DivergenceError, InputError
+from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
+from linrep.population import Population
+from linrep.start import Tables
+
+Optimizer = Literal["gd", "sgd", "adam"]
+Observer = Callable[[int, Tables, Float[Tensor, "replicates"]], bool | None]
+Step = Callable[[Tables], Float[Tensor, "replicates"]]
+
+RISE = {torch.float64: 1e-9, torch.float32: 1e-6}
+"""The relative rise of the loss in one step, above which gradient descent does not count as monotone."""
+
+BLOCK = 50  # steps between two looks at the losses
+
+
+class StepSizeWarning(UserWarning):
+    """The loss rose under gradient descent: the step given is above the monotone range."""
+
+
+class LossRoseError(ArithmeticError):
+    """The loss rose where a monotone fall was demanded."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train: gd takes the exact gradient; sgd and adam draw `batch` pairs a step (paper: 100)."""
+
+    step_size: float
+    steps: int
+    optimizer: Optimizer = "gd"
+    batch: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that describe no training."""
+        check_training(self.optimizer, self.step_size, self.steps, self.batch)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The tables after training.
+
+    Attributes:
+        embedding: F, one row for each context.
+        unembedding: G, one row for each token.
+        loss: the exact population loss at the end, in nats.
+        monotone: whether the loss never rose; None for optimisers that do not see the exact loss.
+        steps: steps taken, fewer than asked for when an observer stopped the run.
+    """
+
+    embedding: Float[Tensor, "replicates contexts dim"]
+    unembedding: Float[Tensor, "replicates tokens dim"]
+    loss: Float[Tensor, "replicates"]
+    monotone: Bool[Tensor, "replicates"] | None
+    steps: int
+
+
+def train(
+    population: Population,
+    start: Tables,
+    config: TrainConfig,
+    *,
+    seeds: Sequence[int],
+    record_at: Sequence[int] = (),
+    observe: Observer | None = None,
+    require_monotone: bool = False,
+    progress: bool = False,
+) -> Trained:
+    """Train every replicate from its start; `start` itself is left as it is.
+
+    Args:
+        seeds: one for each replicate: names it in errors, and seeds the minibatches.
+        record_at: steps after which `observe(step, tables, loss)` is called with the exact loss; 0 is the start. An
+            observer that returns True ends the run.
+        require_monotone: end with LossRoseError as soon as the loss is seen to rise (gd only).
+        progress: show a bar with an estimate on a terminal.
+
+    Raises:
+        DivergenceError: a loss is no longer finite; names the replicate, the step and a smaller step size.
+        TooLargeError: the tables would not fit in memory.
+
+    Warns:
+        StepSizeWarning: gradient descent whose loss rose in some replicate.
+    """
+    tables = (start[0].clone(), start[1].clone())
+    exact = PopulationLoss.of(population, dtype=tables[0].dtype, device=str(tables[0].device))
+    step = _stepper(tables, population, exact, config, seeds)
+    watch = _Watch(config, seeds, tables[0].dtype)
+    marks = set(record_at)
+    taken, stopped = 0, False
+    with tqdm(total=config.steps, desc=f"{config.optimizer}, {len(seeds)} replicates", unit="step",
+              disable=None if progress else True, leave=False) as bar:  # fmt: skip
+        while True:
+            if taken in marks and observe is not None:
+                stopped = bool(observe(taken, tables, watch.finite(exact.value(tables), taken)))
+            if stopped or taken == config.steps:
+                break
+            following = min([mark for mark in marks if mark > taken], default=config.steps)
+            end = min(taken + BLOCK, config.steps, following)
+            watch.block(torch.stack([step(tables) for _ in range(taken, end)]), taken)
+            if require_monotone and watch.rose.any():
+                raise LossRoseError
+            bar.update(end - taken)
+            taken = end
+    final = watch.finite(exact.value(tables), taken)
+    return Trained(*tables, final, watch.verdict(final), taken)
+
+
+def check_training(optimizer: str, step_size: float | None, steps: int | None, batch: int) -> None:
+    """Refuse values that describe no training; None is a value yet to be found.
+
+    Raises:
+        InputError: names the value and what is allowed.
+    """
+    if optimizer not in get_args(Optimizer):
+        raise InputError(f"optimizer is {optimizer!r}; allowed are {', '.join(get_args(Optimizer))}")
+    if step_size is not None and not (math.isfinite(step_size) and step_size > 0):
+        raise InputError(f"step-size is {step_size}; it must be a positive number")
+    for name, count in (("steps", steps), ("batch", batch)):
+        if count is not None and count < 1:
+            raise InputError(f"{name} is {count}; it must be 1 or more")
+
+
+class _Watch:
+    """Looks at the losses of each step: finite, and under gradient descent never rising."""
+
+    def __init__(self, config: TrainConfig, seeds: Sequence[int], dtype: torch.dtype) -> None:
+        self._config, self._seeds, self._tolerance = config, seeds, RISE[dtype]
+        self._last: Tensor | None = None
+        self.rose = torch.zeros(len(seeds), dtype=torch.bool)
+
+    def finite(self, loss: Float[Tensor, "replicates"], step: int) -> Float[Tensor, "replicates"]:
+        """The loss itself, or DivergenceError."""
+        bad = (~torch.isfinite(loss)).nonzero()
+        if len(bad):
+            replicate, size = int(bad[0]), self._config.step_size
+            raise DivergenceError(
+                f"replicate {replicate} (seed {self._seeds[replicate]}) diverged at step {step} "
+                f"with step size {size:g}; try step size {size / 2:g}"
+            )
+        return loss
+
+    def block(self, losses: Float[Tensor, "steps replicates"], first: int) -> None:
+        """Take in the losses before each of some consecutive steps."""
+        if not torch.isfinite(losses).all():
+            for offset, loss in enumerate(losses):
+                self.finite(loss, first + offset)
+        if self._config.optimizer == "gd":
+            series = losses if self._last is None else torch.cat([self._last[None], losses])
+            self.rose |= (series[1:] > series[:-1] * (1 + self._tolerance)).any(dim=0).cpu()
+            self._last = losses[-1]
+
+    def verdict(self, final: Float[Tensor, "replicates"]) -> Bool[Tensor, "replicates"] | None:
+        """Which replicates fell monotonically to the end; warns of those that did not."""
+        if self._config.optimizer != "gd":
+            return None
+        if self._last is not None:
+            self.rose |= (final > self._last * (1 + self._tolerance)).cpu()
+        if self.rose.any():
+            seeds = [seed for seed, rose in zip(self._seeds, self.rose.tolist(), strict=True) if rose]
+            warnings.warn(
+                f"the loss rose in {len(seeds)} of {len(self._seeds)} replicates (seeds {_some(seeds)}): step size "
+                f"{self._config.step_size:g} is above their monotone range, so they do not count as gradient descent",
+                StepSizeWarning,
+                stacklevel=3,
+            )
+        return ~self.rose
+
+
+def _some(seeds: Sequence[int], most: int = 8) -> str:
+    """Up to `most` seeds, for a message."""
+    return ", ".join(map(str, seeds[:most])) + (", ..." if len(seeds) > most else "")
+
+
+def _stepper(
+    tables: Tables, population: Population, exact: PopulationLoss, config: TrainConfig, seeds: Sequence[int]
+) -> Step:
+    """The function that takes one step in place and returns the loss it saw before it."""
+    if config.optimizer == "gd":
+        return lambda tables: _descend(tables, exact, config.step_size)
+    batches = Minibatches(population, seeds=seeds, batch=config.batch, device=str(tables[0].device))
+    if config.optimizer == "sgd":
+        return lambda tables: _sgd(tables, batches, config.step_size)
+    adam = torch.optim.Adam(list(tables), lr=config.step_size)
+    return lambda tables: _adam(tables, batches, adam)
+
+
+def _descend(tables: Tables, exact: PopulationLoss, step_size: float) -> Float[Tensor, "replicates"]:
+    value, gradients = exact.value_and_gradient(tables)
+    for table, gradient in zip(tables, gradients, strict=True):
+        table.sub_(gradient, alpha=step_size)
+    return value
+
+
+def _sgd(tables: Tables, batches: Minibatches, step_size: float) -> Float[Tensor, "replicates"]:
+    contexts, tokens = batches.next()
+    value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
+    tables[0].scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows.mul_(-step_size))
+    tables[1].sub_(gradient, alpha=step_size)
+    return value
+
+
+def _adam(tables: Tables, batches: Minibatches, adam: torch.optim.Adam) -> Float[Tensor, "replicates"]:
+    contexts, tokens = batches.next()
+    value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
+    tables[0].grad = torch.zeros_like(tables[0]).scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows)
+    tables[1].grad = gradient
+    adam.step()
+    return value
