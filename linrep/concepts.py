@@ -68,7 +68,9 @@ class ConceptGraph:
         rng = stream(seed, "graph")
         order = rng.permutation(concepts)
         chosen = np.triu(rng.random((concepts, concepts)) < edges, k=1)
-        require_memory(sum(8 << min(int(n), 200) for n in chosen.sum(axis=0)), f"the tables of a graph of {concepts} concepts")
+        require_memory(
+            sum(8 << min(int(n), 200) for n in chosen.sum(axis=0)), f"the tables of a graph of {concepts} concepts"
+        )
         low, high = prob
         parents: dict[int, tuple[int, ...]] = {}
         tables: dict[int, Table] = {}
@@ -118,7 +120,7 @@ class ConceptGraph:
         graph.add_edges_from((parent, child) for child, row in enumerate(self.parents) for parent in row)
         return graph
 
-    def joint(self) -> Float[np.ndarray, "tokens"]:
+    def joint(self) -> Float[np.ndarray, " tokens"]:
         """The exact joint p(c) of all 2^m concept vectors, in the order of `all_tokens`.
 
         Raises:
@@ -177,4 +179,3 @@ def _check_concept(concept: int, parents: tuple[int, ...], table: Table, m: int)
     if not np.all((table > 0) & (table < 1)):
         bad = table[~((table > 0) & (table < 1))].flat[0]
         raise InputError(f"concept {concept} has probability {bad}; it must lie strictly between 0 and 1")
-

@@ -25,7 +25,8 @@ def unit(vectors: Float[Tensor, "*batch dim"], *, what: str = "steering vector")
         where = tuple(bad.nonzero()[0].tolist())
         raise InputError(f"{what} {where} is zero or not finite: it has no direction, so its cosine is undefined")
     scaled = vectors / scale  # a square neither underflows nor overflows
-    return scaled / scaled.norm(dim=-1, keepdim=True)
+    length: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / length
 
 
 def mean_cosine(vectors: Float[Tensor, "*batch pairs dim"]) -> Float[Tensor, "*batch"]:
@@ -99,4 +100,5 @@ def imbalance(
     embedding: Float[Tensor, "*batch contexts dim"], unembedding: Float[Tensor, "*batch tokens dim"]
 ) -> Float[Tensor, "*batch"]:
     """|FᵀF − GᵀG| in the Frobenius norm: zero for balanced factors, conserved by gradient flow."""
-    return (embedding.mT @ embedding - unembedding.mT @ unembedding).flatten(-2).norm(dim=-1)
+    size: Tensor = (embedding.mT @ embedding - unembedding.mT @ unembedding).flatten(-2).norm(dim=-1)
+    return size

@@ -31,10 +31,10 @@ class Linearity:
     unembedding: Float[Tensor, "replicates concepts"]
     embedding: Float[Tensor, "replicates concepts"]
     matched: Float[Tensor, "replicates concepts"]
-    between: Float[Tensor, "replicates"]
-    imbalance: Float[Tensor, "replicates"]
+    between: Float[Tensor, " replicates"]
+    imbalance: Float[Tensor, " replicates"]
 
-    def per_replicate(self) -> dict[str, Float[np.ndarray, "replicates"]]:
+    def per_replicate(self) -> dict[str, Float[np.ndarray, " replicates"]]:
         """Each measure averaged over the concepts of a replicate."""
         over_concepts = {name: getattr(self, name).mean(dim=-1) for name in ("unembedding", "embedding", "matched")}
         return {name: value.double().cpu().numpy() for name, value in

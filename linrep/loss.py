@@ -45,7 +45,7 @@ class PopulationLoss:
         weights = torch.from_numpy(population.weights).to(device=device, dtype=dtype)
         return cls(weights, torch.from_numpy(population.pair_probability).to(device=device, dtype=dtype))
 
-    def value_and_gradient(self, tables: Tables) -> tuple[Float[Tensor, "replicates"], Tables]:
+    def value_and_gradient(self, tables: Tables) -> tuple[Float[Tensor, " replicates"], Tables]:
         """The loss in nats, and its gradient in F and in G."""
         embedding, unembedding = tables
         logits = embedding @ unembedding.mT  # (replicates, contexts, tokens)
@@ -58,7 +58,7 @@ class PopulationLoss:
         error = exp.mul_(self.weights.unsqueeze(-1) / total).sub_(self.pair)
         return value, (error @ unembedding, error.mT @ embedding)
 
-    def value(self, tables: Tables) -> Float[Tensor, "replicates"]:
+    def value(self, tables: Tables) -> Float[Tensor, " replicates"]:
         """The loss in nats."""
         return self.value_and_gradient(tables)[0]
 
@@ -83,7 +83,7 @@ class Minibatches:
         return self._drawn.pop()
 
     def _draw(
-        self, rng: np.random.Generator, cumulative: Float[np.ndarray, "tokens"]
+        self, rng: np.random.Generator, cumulative: Float[np.ndarray, " tokens"]
     ) -> tuple[Int[np.ndarray, "chunk batch"], Int[np.ndarray, "chunk batch"]]:
         shape = (CHUNK, self._batch)
         token = np.minimum(np.searchsorted(cumulative, rng.random(shape), side="right"), len(cumulative) - 1)
@@ -94,7 +94,7 @@ class Minibatches:
 
 def minibatch_gradient(
     tables: Tables, contexts: Int[Tensor, "replicates batch"], tokens: Int[Tensor, "replicates batch"]
-) -> tuple[Float[Tensor, "replicates"], Float[Tensor, "replicates batch dim"], Float[Tensor, "replicates tokens dim"]]:
+) -> tuple[Float[Tensor, " replicates"], Float[Tensor, "replicates batch dim"], Float[Tensor, "replicates tokens dim"]]:
     """The mean loss of a minibatch, and its gradient in the batch's rows of F and in G."""
     embedding, unembedding = tables
     rows = embedding.gather(1, contexts.unsqueeze(-1).expand(-1, -1, embedding.shape[-1]))

@@ -1,8 +1,8 @@
 """The step size and the clock, by rules fixed before any comparison and found on pilot seeds only.
 
 Clock: the first of 1,000·10^(j/2), j = 0, 1, 2, ..., at which the median KL divergence over the pilot seeds is below
-0.01 nats. Step (gradient descent): the largest of a fixed grid at which the loss of every pilot falls monotonically over
-that whole horizon. SGD and Adam take the paper's steps, 0.1 and 0.001.
+0.01 nats. Step (gradient descent): the largest of a fixed grid at which the loss of every pilot falls
+monotonically over that whole horizon. SGD and Adam take the paper's steps, 0.1 and 0.001.
 """
 
 import math
@@ -17,7 +17,7 @@ from linrep.start import Tables
 from linrep.train import LossRoseError, Optimizer, TrainConfig, train
 
 FITTED_KL = 0.01
-"""A replicate is fitted when its KL divergence, loss minus entropy floor averaged over contexts, is at most this, nats."""
+"""A replicate is fitted when its KL divergence (its loss minus the entropy floor) is at most this, in nats."""
 
 CLOCKS = tuple(round(1000 * 10 ** (j / 2)) for j in range(5))
 """1,000, 3,162, 10,000, 31,623, 100,000."""
@@ -76,10 +76,12 @@ def find_pace(
             last = error
             continue
         raise LinrepError(
-            f"at clock {CLOCKS[-1]:,} the median KL divergence of the pilot replicates is {np.median(kl):.3g}, not below "
+            f"at clock {CLOCKS[-1]:,} the median KL divergence of the pilots is {np.median(kl):.3g}, not below "
             f"{FITTED_KL}: this setting does not fit; give steps to train it all the same"
         )
-    raise LinrepError(f"no step size from {STEP_GRID[0]:g} to {STEP_GRID[-1]:.2g} is monotone; give a step size") from last
+    raise LinrepError(
+        f"no step size from {STEP_GRID[0]:g} to {STEP_GRID[-1]:.2g} is monotone; give a step size"
+    ) from last
 
 
 def _marks(step_size: float, optimizer: Optimizer) -> list[int]:

@@ -54,24 +54,24 @@ class Population:
     @cached_property
     def weights(self) -> Float[np.ndarray, "replicates contexts"]:
         """p(d): the probability of d's mask times the probability of its known values. Rows sum to 1."""
-        return self.joint @ self.consistent.T / len(self.masks)
+        return np.asarray(self.joint @ self.consistent.T / len(self.masks))
 
     @cached_property
     def pair_probability(self) -> Float[np.ndarray, "replicates contexts tokens"]:
         """p(d, c) = p(mask) p(c) where c agrees with d, else 0."""
-        return self.joint[:, None, :] * self.consistent / len(self.masks)
+        return np.asarray(self.joint[:, None, :] * self.consistent / len(self.masks))
 
     @cached_property
     def target(self) -> Float[np.ndarray, "replicates contexts tokens"]:
         """p(c given d); each row sums to 1."""
-        return self.pair_probability / self.weights[:, :, None]
+        return np.asarray(self.pair_probability / self.weights[:, :, None])
 
     @cached_property
-    def entropy(self) -> Float[np.ndarray, "replicates"]:
+    def entropy(self) -> Float[np.ndarray, " replicates"]:
         """Σ_d p(d) H(p(· given d)) in nats: the floor of the loss, reached by p̂ = p only."""
         target = self.target
         surprise = -np.log(target, where=target > 0, out=np.zeros_like(target))
-        return (self.pair_probability * surprise).sum(axis=(1, 2))
+        return np.asarray((self.pair_probability * surprise).sum(axis=(1, 2)))
 
     @cached_property
     def context_pairs(self) -> list[Int[np.ndarray, "pairs 2"]]:
@@ -119,7 +119,7 @@ def complete_population(graphs: Sequence[ConceptGraph]) -> Population:
     if len(sizes) != 1:
         raise InputError(f"graphs of {sizes} concepts in one batch; one size is needed")
     m = sizes[0]
-    require_population(len(graphs), 3 ** min(m, 200), 2 ** min(m, 200), m)
+    require_complete(len(graphs), m)
     tokens = all_tokens(m)
     return Population(all_contexts(m), tokens, tokens, np.stack([graph.joint() for graph in graphs]))
 
@@ -143,15 +143,21 @@ def incomplete_population(
     require_memory(9 * graph.concepts * len(kept_masks) * len(kept), f"{len(kept_masks)} masks of {len(kept)} tokens")
     seen = np.where(kept_masks[:, None, :] == 1, every[kept], np.int8(UNKNOWN)).reshape(-1, graph.concepts)
     _, first = np.unique(context_keys(seen), return_index=True)
-    require_population(1, len(first), len(kept), graph.concepts)
+    _require(1, len(first), len(kept), f"{len(first)} contexts by {len(kept)} tokens")
     joint = graph.joint()[kept]
     return Population(seen[first], every[kept], kept_masks, (joint / joint.sum())[None])
 
 
-def require_population(replicates: int, contexts: int, tokens: int, concepts: int) -> None:
-    """Refuse a population whose dense float64 tables (p(d, c), p(c given d) and two to compute them) do not fit."""
-    what = f"{replicates} replicate(s) of {contexts} contexts by {tokens} tokens ({concepts} concepts)"
-    require_memory(4 * 8 * replicates * contexts * tokens, what)
+def require_complete(replicates: int, concepts: int) -> None:
+    """Refuse complete sets that do not fit in memory, before anything is made."""
+    _require(
+        replicates, 3 ** min(concepts, 200), 2 ** min(concepts, 200), f"3^{concepts} contexts by 2^{concepts} tokens"
+    )
+
+
+def _require(replicates: int, contexts: int, tokens: int, what: str) -> None:
+    """Refuse dense float64 tables (p(d, c), p(c given d) and two to compute them) that do not fit."""
+    require_memory(4 * 8 * replicates * contexts * tokens, f"{replicates} replicate(s) of {what}")
 
 
 def _draw(

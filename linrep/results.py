@@ -1,15 +1,13 @@
 """Records: what was asked, what came out, and where it was computed. One schema for every experiment.
 
-A record is a JSON object. `kind`, `config`, `seeds`, `seconds`, `version` and `provenance` are always there; `rows` names
-the list that holds one flat row per observation; everything else belongs to the kind.
+A record is a JSON object. `kind`, `config`, `seeds`, `seconds`, `version` and `provenance` are always there; `rows`
+names the list that holds one flat row per observation; everything else belongs to the kind.
 """
 
 import json
 import math
-import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -20,6 +18,7 @@ import pandas as pd
 
 from linrep import __version__
 from linrep.errors import InputError, LinrepError
+from linrep.files import replacing
 
 SCHEMA = 1
 _ENVELOPE = ("schema", "kind", "config", "seeds", "seconds", "version", "provenance", "rows")
@@ -105,20 +104,8 @@ def write_record(record: Record, path: Path) -> None:
         LinrepError: a number that is not finite, or a folder that cannot be written.
     """
     text = record.to_json()
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise LinrepError(f"cannot write {path}: {error.strerror}") from None
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def read_record(path: Path) -> Record:

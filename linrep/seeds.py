@@ -13,7 +13,7 @@ Stream = Literal["graph", "start", "sampling"]
 _KEYS: dict[Stream, int] = {"graph": 0, "start": 1, "sampling": 2}
 
 PILOT_SEEDS = tuple(range(10**9, 10**9 + 9))
-"""Seeds on which step sizes and clocks are chosen; disjoint from every seed that may be reported. An odd number, so that
+"""Seeds on which step sizes and clocks are chosen; disjoint from every seed that may be reported. An odd number:
 a median is one of them."""
 
 

@@ -10,6 +10,7 @@ from linrep.errors import InputError
 from linrep.start import check_start
 from linrep.train import Optimizer, check_training
 
+
 @dataclass(frozen=True)
 class Setting:
     """Everything a simulation depends on but its seeds; None is "by the rule" or "all".

@@ -11,7 +11,7 @@ import torch
 
 from linrep.linearity import Linearity, measure
 from linrep.pilot import FITTED_KL, Batch, Pace, find_pace
-from linrep.population import Population, complete_population, incomplete_population, require_population
+from linrep.population import Population, complete_population, incomplete_population, require_complete
 from linrep.results import Record, finite_or_none
 from linrep.seeds import PILOT_SEEDS, check_seeds
 from linrep.setting import Setting
@@ -72,9 +72,7 @@ class Simulation:
         return Record("simulate", self.setting.to_dict(), self.seeds, "per_seed", body, round(self.seconds, 3))
 
 
-def simulate(
-    setting: Setting, *, seeds: range, pace: Pace | None = None, progress: bool = False
-) -> Simulation:
+def simulate(setting: Setting, *, seeds: range, pace: Pace | None = None, progress: bool = False) -> Simulation:
     """Train every seed and measure it. What the setting leaves open of step and steps is found on pilot seeds first.
 
     Args:
@@ -117,9 +115,8 @@ def halved(pace: Pace) -> Pace:
 
 def make_batches(setting: Setting, seeds: Sequence[int]) -> list[Batch]:
     """Worlds and starts of the seeds, grouped by shape: one batch if the sets are complete, else one for each seed."""
-    m = min(setting.concepts, 200)
     if setting.complete:
-        require_population(len(seeds), 3**m, 2**m, setting.concepts)
+        require_complete(len(seeds), setting.concepts)
         return [_batch(setting, complete_population([setting.world(seed) for seed in seeds]), tuple(seeds))]
     subset = {"masks": setting.masks, "tokens": setting.tokens}
     return [_batch(setting, incomplete_population(setting.world(seed), **subset, seed=seed), (seed,)) for seed in seeds]

@@ -24,7 +24,7 @@ class Estimate:
     count: int
 
 
-def estimate(values: Float[np.ndarray, "runs"]) -> Estimate:
+def estimate(values: Float[np.ndarray, " runs"]) -> Estimate:
     """Mean and standard error of independent runs; the error of a single run is not known and is NaN.
 
     Raises:
@@ -55,8 +55,8 @@ class Comparison:
 def compare(ours: Estimate, theirs: Estimate, *, margin: float = MARGIN, level: float = LEVEL) -> Comparison:
     """Equivalence of two means by two one-sided Welch tests (Schuirmann 1987), from means and standard errors.
 
-    The rule, fixed before any comparison: "reproduced" when both one-sided tests reject a difference of `margin` or more
-    at `level`; otherwise "different" when a two-sided test rejects equality at `level`; otherwise "undecided".
+    The rule, fixed before any comparison: "reproduced" when both one-sided tests reject a difference of `margin` or
+    more at `level`; otherwise "different" when a two-sided test rejects equality at `level`; otherwise "undecided".
 
     Raises:
         InputError: an estimate from fewer than two runs.

