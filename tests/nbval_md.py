@@ -6,7 +6,6 @@ reference outputs come from tests/reference/, where `make record` puts them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from outputs import OutputError, difference, load_reference, simplify, violations
 
 from linrep.bookext import kernel_environment
+
+OPTIONS = {"skip": False, "check": True, "check_exception": False}  # nbval's: run every cell, compare what it shows
 
 
 def is_notebook(path: Path) -> bool:
@@ -56,15 +57,12 @@ class ChapterFile(IPyNbFile):
             raise self.CollectError(str(error)) from None
         for number, (cell, reference) in enumerate(zip(cells, references, strict=True)):
             yield ChapterCell.from_parent(
-                self, name=f"Cell {number}", cell_num=number, cell=cell, options=dict.fromkeys(OPTIONS, False) | {"check": True}, reference=reference
+                self, name=f"Cell {number}", cell_num=number, cell=cell, options=OPTIONS, reference=reference
             )
 
     def setup(self) -> None:
         with environment(kernel_environment(self.config.rootpath)):
             super().setup()
-
-
-OPTIONS = ("skip", "check", "check_exception")
 
 
 class ChapterCell(IPyNbCell):
@@ -76,7 +74,7 @@ class ChapterCell(IPyNbCell):
         self.cell.execution_count = self.cell_num + 1  # nbval compares no cell that looks as if it had never run
 
     def compare_outputs(self, test: Any, ref: Any, skip_compare: Any = None) -> bool:
-        """Replaces nbval's comparison of strings by that of outputs.py; ``ref`` is empty, since a .md has no outputs."""
+        """The comparison of outputs.py in place of nbval's; ``ref`` is empty, since a .md has no outputs."""
         computed = simplify(test)
         problems = list(violations(computed))
         if not problems and (changed := difference(self.reference, computed)):

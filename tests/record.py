@@ -39,7 +39,8 @@ def chapters(names: list[str]) -> list[Path]:
 def run(chapter: Path) -> list[dict[str, Any]]:
     """Execute a chapter in a new kernel: per code cell its source and its outputs as text."""
     notebook, cells = code_cells(chapter)
-    client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(chapter.parent)}})
+    resources = {"metadata": {"path": str(chapter.parent)}}
+    client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources)
     with environment(kernel_environment(ROOT)):
         client.execute()
     recorded = [{"source": cell.source, "outputs": simplify(cell.outputs)} for cell in cells]
