@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
+LITERAL_OR_BAR = re.compile(r"``.+?``|`.+?`|\|")
 NUMERICAL_PACKAGES = ("torch", "numpy", "matplotlib")
 
 
@@ -76,7 +78,35 @@ def configure_execution(app: Sphinx, config: Config) -> None:
     os.environ.update(kernel_environment(root))
 
 
+def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep the bars of an absolute value in a docstring, which would be a substitution in reStructuredText."""
+    lines[:] = [
+        LITERAL_OR_BAR.sub(lambda match: "\\|" if match.group() == "|" else match.group(), line) for line in lines
+    ]
+
+
+def forget_failed_build(app: Sphinx, error: Exception | None) -> None:
+    """Make the build after one with warnings read every page again.
+
+    Sphinx warns of a page when it reads it: a second build with `-W`, which finds nothing to read, would pass.
+    """
+    if app._warncount:
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+
+
+def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Drop the scripts of sphinx-thebe, which Jupyter Book loads unasked.
+
+    The book does not use it, it names a host outside, and Sphinx 7.4 writes its constants twice: a script error.
+    """
+    scripts = context.get("script_files", [])
+    context["script_files"] = [script for script in scripts if "thebe" not in f"{script.filename} {script.attributes}"]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", configure_execution)
+    app.connect("autodoc-process-docstring", escape_bars, priority=900)  # after napoleon, which reads the sections
+    app.connect("html-page-context", leave_out_thebe, priority=900)  # after those that add scripts to the page
+    app.connect("build-finished", forget_failed_build)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

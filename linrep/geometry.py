@@ -96,6 +96,13 @@ def cosine_matrix(concepts: Sequence[Float[Tensor, "*batch _ dim"]]) -> Float[Te
     return matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1)) + torch.diag_embed(within)
 
 
+def principal_axes(points: Float[Tensor, "points dim"]) -> Float[Tensor, "points dim"]:
+    """The points, centred and turned onto their principal axes, the widest first; no difference changes its cosines."""
+    centred = points - points.mean(dim=0)
+    _, _, axes = torch.linalg.svd(centred, full_matrices=True)
+    return centred @ axes.mT
+
+
 def imbalance(
     embedding: Float[Tensor, "*batch contexts dim"], unembedding: Float[Tensor, "*batch tokens dim"]
 ) -> Float[Tensor, "*batch"]:

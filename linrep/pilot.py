@@ -51,10 +51,14 @@ def find_pace(
     *,
     step_size: float | None = None,
     steps: int | None = None,
+    clock: float | None = None,
     minibatch: int = 100,
     progress: bool = False,
 ) -> Pace:
     """What is left open of step size and steps, by the rules above; what is given is honoured.
+
+    Args:
+        clock: a horizon given as a clock, in place of the clock rule.
 
     Raises:
         LinrepError: no clock or no step of the grids does.
@@ -65,10 +69,10 @@ def find_pace(
     given = step_size if step_size is not None else PAPER_STEPS.get(optimizer)
     for candidate in STEP_GRID if given is None else (given,):
         try:
-            for mark in _marks(candidate, optimizer) if steps is None else [steps]:
+            for mark in _marks(candidate, optimizer, clock) if steps is None else [steps]:
                 config = TrainConfig(candidate, mark, optimizer, minibatch)
                 kl = _divergences(pilots, config, require_monotone=given is None, progress=progress)
-                if steps is not None or np.median(kl) < FITTED_KL:
+                if steps is not None or clock is not None or np.median(kl) < FITTED_KL:
                     return Pace(candidate, mark)
         except (LossRoseError, DivergenceError) as error:
             if given is not None:
@@ -84,9 +88,10 @@ def find_pace(
     ) from last
 
 
-def _marks(step_size: float, optimizer: Optimizer) -> list[int]:
-    """The steps at which each clock strikes. Adam's step size is no measure of time: its clock counts steps."""
-    return [math.ceil(clock / (1.0 if optimizer == "adam" else step_size)) for clock in CLOCKS]
+def _marks(step_size: float, optimizer: Optimizer, clock: float | None) -> list[int]:
+    """The steps at which the clock given, or each of `CLOCKS`, strikes. Adam's step size is no measure of time: its clock counts steps."""
+    unit = 1.0 if optimizer == "adam" else step_size
+    return [math.ceil(struck / unit) for struck in ([clock] if clock is not None else CLOCKS)]
 
 
 def _divergences(
@@ -101,6 +106,7 @@ def _divergences(
             config,
             seeds=batch.seeds,
             require_monotone=require_monotone,
+            warn=False,
             progress=progress,
         )
         found += (trained.loss.double().cpu().numpy() - batch.population.entropy).tolist()

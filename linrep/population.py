@@ -46,6 +46,18 @@ class Population:
         """How many worlds the batch holds."""
         return len(self.joint)
 
+    def rows(self, codes: Sequence[str]) -> list[int]:
+        """The places of context states written as in `code`, such as 1⋄0.
+
+        Raises:
+            InputError: a state that is not in the set.
+        """
+        place = {code(state): row for row, state in enumerate(self.contexts)}
+        missing = [text for text in codes if text not in place]
+        if missing:
+            raise InputError(f"no context {missing[0]!r}; contexts are written like {code(self.contexts[0])!r}")
+        return [place[text] for text in codes]
+
     @cached_property
     def consistent(self) -> Bool[np.ndarray, "contexts tokens"]:
         """Whether c agrees with every known entry of d; p(c given d) is zero where it does not."""
@@ -100,6 +112,11 @@ def all_contexts(concepts: int) -> Int[np.ndarray, "contexts concepts"]:
     require_memory(8 * concepts * 3 ** min(concepts, 200), f"a table of 3^{concepts} context states")
     places = 3 ** np.arange(concepts)[::-1]
     return (np.arange(3**concepts)[:, None] // places % 3 - 1).astype(np.int8)
+
+
+def code(state: Int[np.ndarray, " concepts"]) -> str:
+    """A state as text, concept by concept: 1⋄0."""
+    return "".join("⋄" if value == UNKNOWN else str(value) for value in state.tolist())
 
 
 def context_keys(contexts: Int[np.ndarray, "*batch concepts"]) -> Int[np.ndarray, "*batch"]:

@@ -1,7 +1,7 @@
 """One setting, R seeds: from worlds to U, E and UE. What `linrep simulate` runs and the chapters call."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from linrep.start import initial_tables
 from linrep.stats import estimate
 from linrep.steering import require_pairs
 from linrep.train import TrainConfig, Trained, train
+
+COSINES = {"unembedding": "U", "embedding": "E", "matched": "UE"}
 
 MEASURES = ("kl", "unembedding", "embedding", "matched", "between", "imbalance")
 
@@ -78,24 +80,33 @@ def simulate(setting: Setting, *, seeds: range, pace: Pace | None = None, progre
     Args:
         pace: a step size and steps already found, in place of the setting's own.
 
+    Warns:
+        StepSizeWarning: the loss rose at a step size that the setting gave. At one that the rules found on the pilots,
+            such a seed is only marked: its `monotone` is false.
+
     Raises:
         InputError: a value that is not allowed. TooLargeError: tables that do not fit in memory.
         DivergenceError: training left the finite numbers. LinrepError: the pilots find no pace.
     """
     began = time.perf_counter()
+    given = setting.step_size is not None
     check_seeds(seeds)
     batches = make_batches(setting, seeds)
     pace = pace or setting_pace(setting, progress=progress)
     config = TrainConfig(pace.step_size, pace.steps, setting.optimizer, setting.batch)
     runs = []
     for batch in batches:
-        trained = train(batch.population, batch.start, config, seeds=batch.seeds, progress=progress)
+        trained = train(batch.population, batch.start, config, seeds=batch.seeds, warn=given, progress=progress)
         runs.append(Run(batch, trained, measure(batch.population, (trained.embedding, trained.unembedding))))
     return Simulation(setting, pace, tuple(seeds), tuple(runs), time.perf_counter() - began)
 
 
-def setting_pace(setting: Setting, *, progress: bool = False) -> Pace:
-    """The step size and steps of a setting: its own, or found on the pilot seeds by the rules of `linrep.pilot`."""
+def setting_pace(setting: Setting, *, clock: float | None = None, progress: bool = False) -> Pace:
+    """The step size and steps of a setting: its own, or found on the pilot seeds by the rules of `linrep.pilot`.
+
+    Args:
+        clock: the horizon, for an experiment that studies time; None for the clock rule.
+    """
     if setting.step_size is not None and setting.steps is not None:
         return Pace(setting.step_size, setting.steps)
     return find_pace(
@@ -103,6 +114,7 @@ def setting_pace(setting: Setting, *, progress: bool = False) -> Pace:
         setting.optimizer,
         step_size=setting.step_size,
         steps=setting.steps,
+        clock=clock,
         minibatch=setting.batch,
         progress=progress,
     )
@@ -131,6 +143,22 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "mean": {name: value.mean for name, value in found.items()},
         "stderr": {name: finite_or_none(value.stderr) for name, value in found.items()},
     }
+
+
+def arms_table(arms: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Mean ± standard error over seeds of some columns, one row for each arm of a comparison; how many are fitted.
+
+    Args:
+        arms: per-seed tables by name. One without the column `fitted`, such as a control, has no count of it.
+        columns: column of the per-seed tables to its heading.
+    """
+    lines = []
+    for arm, table in arms.items():
+        found = {heading: estimate(table[name].to_numpy(float)) for name, heading in columns.items()}
+        cells = {heading: f"{value.mean:.3f} ± {value.stderr:.3f}" for heading, value in found.items()}
+        counts = {"seeds": len(table)} | {"fitted": str(table["fitted"].sum()) if "fitted" in table else "-"}
+        lines.append({"arm": arm} | counts | cells)
+    return pd.DataFrame(lines).set_index("arm")
 
 
 def _batch(setting: Setting, population: Population, seeds: tuple[int, ...]) -> Batch:

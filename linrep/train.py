@@ -79,6 +79,7 @@ def train(
     record_at: Sequence[int] = (),
     observe: Observer | None = None,
     require_monotone: bool = False,
+    warn: bool = True,
     progress: bool = False,
 ) -> Trained:
     """Train every replicate from its start; `start` itself is left as it is.
@@ -88,6 +89,7 @@ def train(
         record_at: steps after which `observe(step, tables, loss)` is called with the exact loss; 0 is the start. An
             observer that returns True ends the run.
         require_monotone: end with LossRoseError as soon as the loss is seen to rise (gd only).
+        warn: warn of replicates whose loss rose; without it they are only marked.
         progress: show a bar with an estimate on a terminal.
 
     Raises:
@@ -118,7 +120,7 @@ def train(
             bar.update(end - taken)
             taken = end
     final = watch.finite(exact.value(tables), taken)
-    return Trained(*tables, final, watch.verdict(final), taken)
+    return Trained(*tables, final, watch.verdict(final, warn=warn), taken)
 
 
 def check_training(optimizer: str, step_size: float | None, steps: int | None, batch: int) -> None:
@@ -165,13 +167,13 @@ class _Watch:
             self.rose |= (series[1:] > series[:-1] * (1 + self._tolerance)).any(dim=0).cpu()
             self._last = losses[-1]
 
-    def verdict(self, final: Float[Tensor, " replicates"]) -> Bool[Tensor, " replicates"] | None:
-        """Which replicates fell monotonically to the end; warns of those that did not."""
+    def verdict(self, final: Float[Tensor, " replicates"], *, warn: bool) -> Bool[Tensor, " replicates"] | None:
+        """Which replicates fell monotonically to the end, and a warning of those that did not."""
         if self._config.optimizer != "gd":
             return None
         if self._last is not None:
             self.rose |= (final > self._last * (1 + self._tolerance)).cpu()
-        if self.rose.any():
+        if warn and self.rose.any():
             seeds = [seed for seed, rose in zip(self._seeds, self.rose.tolist(), strict=True) if rose]
             warnings.warn(
                 f"the loss rose in {len(seeds)} of {len(self._seeds)} replicates (seeds {_some(seeds)}): step size "

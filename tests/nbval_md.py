@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ class ChapterFile(IPyNbFile):
     def setup(self) -> None:
         with environment(kernel_environment(self.config.rootpath)):
             super().setup()
+        # nbval runs cells outside of the history, where IPython overlooks the semicolon that keeps a result from show.
+        self.kernel.execute_cell_input = partial(self.kernel.kc.execute, store_history=True, stop_on_error=False)
 
 
 class ChapterCell(IPyNbCell):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def run(chapter: Path) -> list[dict[str, Any]]:
     resources = {"metadata": {"path": str(chapter.parent)}}
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources)
     with environment(kernel_environment(ROOT)):
-        client.execute()
+        client.execute(stderr=subprocess.DEVNULL)  # the kernel's log, not what cells write
     recorded = [{"source": cell.source, "outputs": simplify(cell.outputs)} for cell in cells]
     for number, cell in enumerate(recorded):
         for problem in violations(cell["outputs"]):

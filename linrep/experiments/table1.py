@@ -1,0 +1,107 @@
+"""Table 1 of the paper: U, E and UE on complete sets, beside gradient descent on the exact loss.
+
+The paper trains with SGD (rate 0.1, batch 100) for an unstated number of steps. Here the loss is the exact population
+loss, with the step size and the clock found on pilot seeds by the rules of `linrep.pilot`, once for each m.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from linrep.setting import Setting
+from linrep.simulate import COSINES, Simulation, halved, simulate
+from linrep.stats import Comparison, Estimate, compare, estimate
+
+PAPER = {
+    3: {"U": Estimate(0.972, 0.006, 100), "E": Estimate(0.982, 0.005, 100), "UE": Estimate(0.980, 0.005, 100)},
+    4: {"U": Estimate(0.975, 0.005, 100), "E": Estimate(0.971, 0.005, 100), "UE": Estimate(0.973, 0.005, 100)},
+    5: {"U": Estimate(0.988, 0.004, 50), "E": Estimate(0.981, 0.004, 50), "UE": Estimate(0.984, 0.004, 50)},
+    6: {"U": Estimate(0.997, 0.000, 20), "E": Estimate(0.985, 0.002, 20), "UE": Estimate(0.990, 0.001, 20)},
+    7: {"U": Estimate(0.995, 0.001, 10), "E": Estimate(0.972, 0.004, 10), "UE": Estimate(0.981, 0.003, 10)},
+}
+"""Table 1 as printed: mean ± standard error, and the number of runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One m of the table: the simulation, and the same at half the step and the same clock."""
+
+    simulation: Simulation
+    half_step: Simulation
+
+    @property
+    def concepts(self) -> int:
+        """m."""
+        return self.simulation.setting.concepts
+
+    def counted(self) -> np.ndarray:
+        """Which seeds count as gradient descent that arrived: fitted, and monotone at both steps."""
+        once, twice = self.simulation.per_seed(), self.half_step.per_seed()
+        return (once["fitted"] & (once["monotone"] == True) & (twice["monotone"] == True)).to_numpy(bool)  # noqa: E712
+
+    def step_effect(self) -> float:
+        """The largest change of U, E or UE of a counted seed when the step is halved."""
+        names = list(COSINES)
+        change = (self.simulation.per_seed()[names] - self.half_step.per_seed()[names])[self.counted()]
+        return float(change.abs().to_numpy().max())
+
+
+def rows(sizes: Sequence[int], *, seeds: range) -> list[Row]:
+    """Simulate each m = k with the linear start and the defaults of `Setting`, at the step found and at half of it."""
+    found = []
+    for concepts in sizes:
+        simulation = simulate(Setting(concepts=concepts), seeds=seeds)
+        half = simulate(simulation.setting, seeds=seeds, pace=halved(simulation.pace))
+        found.append(Row(simulation, half))
+    return found
+
+
+def settings_table(found: Sequence[Row]) -> pd.DataFrame:
+    """What the rules chose for each m, how many seeds are fitted and monotone, and what halving the step changes."""
+    return pd.DataFrame(
+        {
+            "m": row.concepts,
+            "step size": row.simulation.pace.step_size,
+            "steps": row.simulation.pace.steps,
+            "clock": round(row.simulation.clock),
+            "seeds": len(row.simulation.seeds),
+            "fitted": int(row.simulation.per_seed()["fitted"].sum()),
+            "monotone": int((row.simulation.per_seed()["monotone"] == True).sum()),  # noqa: E712
+            "half step moves": row.step_effect(),
+        }
+        for row in found
+    ).set_index("m")
+
+
+def comparison_table(found: Sequence[Row], *, fitted_only: bool = False) -> pd.DataFrame:
+    """Ours beside the paper's, cosine by cosine: means, standard errors, difference with its interval, verdict.
+
+    Args:
+        fitted_only: leave out the unfitted replicates; the paper averages all of its own.
+    """
+    lines = []
+    for row in found:
+        table = row.simulation.per_seed()
+        table = table[table["fitted"]] if fitted_only else table
+        for name, cosine in COSINES.items():
+            ours, theirs = estimate(table[name].to_numpy(float)), PAPER[row.concepts][cosine]
+            lines.append(_line(row.concepts, cosine, ours, theirs, compare(ours, theirs)))
+    return pd.DataFrame(lines).set_index(["m", "cosine"])
+
+
+def _line(concepts: int, cosine: str, ours: Estimate, theirs: Estimate, found: Comparison) -> dict[str, object]:
+    return {
+        "m": concepts,
+        "cosine": cosine,
+        "runs": ours.count,
+        "ours": ours.mean,
+        "ours ±": ours.stderr,
+        "paper": theirs.mean,
+        "paper ±": theirs.stderr,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "verdict": found.verdict,
+    }

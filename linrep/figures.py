@@ -1,0 +1,177 @@
+"""Figures: arrays in, Figure out. Nothing is computed here and nothing is saved.
+
+Colours are seaborn's colour-blind palette; every figure has a white ground, so that it reads in dark mode and in print.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "figure.dpi": 110,
+}
+PALETTE = sns.color_palette("colorblind")
+
+
+def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure in the book's style; it is closed for pyplot, so that a notebook shows it once."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
+    plt.close(figure)
+    return figure, list(axes[0])
+
+
+def concept_graph(graph: nx.DiGraph, names: Sequence[str], notes: Sequence[str]) -> Figure:
+    """The DAG of the concepts, parents on the left, with a note under each name."""
+    figure, (axis,) = _figure(6, 3.6)
+    layers = dict(enumerate(nx.topological_generations(graph)))
+    for layer, nodes in layers.items():
+        for node in nodes:
+            graph.nodes[node]["layer"] = layer
+    places = nx.multipartite_layout(graph, subset_key="layer")
+    nx.draw_networkx_nodes(graph, places, node_size=2800, node_color="white", edgecolors=[PALETTE[0]], ax=axis)
+    nx.draw_networkx_edges(graph, places, node_size=2800, arrowsize=18, edge_color="0.3", ax=axis)
+    for node, (x, y) in places.items():
+        axis.text(x, y, names[node], ha="center", va="center", fontsize=11)
+        axis.annotate(notes[node], (x, y), (0, -34), textcoords="offset points", ha="center", va="top", fontsize=9)
+    axis.margins(0.35, 0.4)
+    axis.set_axis_off()
+    return figure
+
+
+def probability_table(
+    p: Float[np.ndarray, "contexts tokens"], contexts: Sequence[str], tokens: Sequence[str]
+) -> Figure:
+    """p(c given d) as a table of shades with its numbers; an empty cell is an exact zero."""
+    figure, (axis,) = _figure(0.75 * len(tokens) + 2.4, 0.42 * len(contexts) + 1)
+    labels = np.where(p > 0, np.char.mod("%.2f", p), "")
+    sns.heatmap(
+        p, ax=axis, annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=0.5, linecolor="0.85",
+        xticklabels=list(tokens), yticklabels=list(contexts), cbar_kws={"label": "p(c given d)"},
+    )  # fmt: skip
+    axis.set(xlabel="token", ylabel="context")
+    axis.tick_params(axis="both", length=0)
+    plt.setp(axis.get_yticklabels(), rotation=0)
+    return figure
+
+
+def unembedding_cube(
+    points: Float[np.ndarray, "tokens 3"],
+    pairs: Sequence[Float[np.ndarray, "pairs 2"]],
+    names: Sequence[str],
+    labels: Sequence[str],
+) -> Figure:
+    """Unembeddings of a three-dimensional space as points.
+
+    An edge joins each counterfactual pair, coloured by concept.
+    """
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(5.2, 4.6), layout="constrained")
+        axis = figure.add_subplot(projection="3d", computed_zorder=False)
+    plt.close(figure)
+    for concept, (pair, name) in enumerate(zip(pairs, names, strict=True)):
+        for number, ends in enumerate(pair):
+            label = name if number == 0 else None
+            axis.plot(*points[ends].T, color=PALETTE[concept], lw=2.2, ls=("-", "--", ":")[concept % 3], label=label)
+    axis.scatter(*points.T, color="black", s=16, depthshade=False)
+    for point, label in zip(points, labels, strict=True):
+        axis.text(*(point * 1.12), label, fontsize=9)
+    axis.set_box_aspect((1, 1, 1))
+    axis.set(xticklabels=[], yticklabels=[], zticklabels=[])
+    axis.legend(title="concept", loc="upper left", frameon=False, fontsize=9)
+    return figure
+
+
+def against_clock(record: pd.DataFrame, cosines: Mapping[str, str], marks: Mapping[str, float]) -> Figure:
+    """KL divergence, and departures from a common direction, against the clock, both axes logarithmic.
+
+    Lines are medians over seeds, bands run from the 10th to the 90th percentile.
+
+    Args:
+        record: columns seed, clock, kl and those of `cosines`; what is drawn is one minus the cosine.
+        cosines: column to label.
+        marks: label to clock, drawn as vertical lines.
+    """
+    figure, (left, right) = _figure(8.4, 3.3, 2)
+    shown = record[record["clock"] > 0]
+    _bands(left, shown, {"kl": "KL divergence"})
+    _bands(right, shown.assign(**{column: 1 - shown[column] for column in cosines}), cosines)
+    left.set(xscale="log", yscale="log", xlabel="clock (step size × steps)", ylabel="KL divergence (nats)")
+    right.set(xscale="log", yscale="log", xlabel="clock (step size × steps)", ylabel="1 − mean cosine")
+    for axis in (left, right):
+        for number, (label, clock) in enumerate(marks.items()):
+            axis.axvline(clock, color="0.4", lw=1, ls=("--", ":", "-.")[number % 3], label=label)
+    right.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _bands(axis: Axes, record: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """One line with its band for each column."""
+    for number, (column, label) in enumerate(columns.items()):
+        spread = record.groupby("clock")[column].quantile(np.array([0.1, 0.5, 0.9])).unstack()
+        axis.fill_between(spread.index, spread[0.1], spread[0.9], color=PALETTE[number], alpha=0.2, lw=0)
+        axis.plot(spread.index, spread[0.5], color=PALETTE[number], ls=("-", "--", "-.")[number % 3], label=label)
+
+
+def beside_paper(table: pd.DataFrame) -> Figure:
+    """Ours and the paper's mean cosines with standard errors; one panel for each cosine, m along the axis."""
+    cosines = list(dict.fromkeys(table.index.get_level_values("cosine")))
+    figure, axes = _figure(2.9 * len(cosines), 3, len(cosines))
+    for axis, cosine in zip(axes, cosines, strict=True):
+        part = table.xs(cosine, level="cosine")
+        for number, (source, marker) in enumerate((("ours", "o"), ("paper", "s"))):
+            place = np.arange(len(part)) + (number - 0.5) * 0.2
+            error = part[f"{source} ±"].to_numpy(float)
+            mean = part[source].to_numpy(float)
+            axis.errorbar(place, mean, error, fmt=marker, color=PALETTE[number], capsize=3, label=source)
+        axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel="concepts m", ylabel=f"mean cosine {cosine}")
+        axis.set_ylim(0.94, 1.0)
+    axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def cosine_heatmaps(matrices: Mapping[str, Float[np.ndarray, "concepts concepts"]], names: Sequence[str]) -> Figure:
+    """Mean cosine between the steering vectors of each two concepts, one panel for each inner product."""
+    size = 0.19 * len(names) + 1.2
+    figure, axes = _figure(size * len(matrices) + 2.2, size + 1.4, len(matrices))
+    for number, (axis, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
+        sns.heatmap(
+            matrix, ax=axis, cmap="RdBu_r", vmin=-0.6, vmax=0.6, center=0, square=True, cbar=number == len(axes) - 1,
+            xticklabels=list(names), yticklabels=list(names) if number == 0 else False,
+            cbar_kws={"label": "mean cosine", "shrink": 0.7},
+        )  # fmt: skip
+        axis.set_xlabel(f"{title} inner product")
+        axis.tick_params(axis="both", length=0, labelsize=8)
+    return figure
+
+
+def within_against_null(table: pd.DataFrame) -> Figure:
+    """Mean cosine within each concept, with its standard error, beside that of shuffled partners.
+
+    Args:
+        table: index the concept; columns within, stderr, shuffled.
+    """
+    ordered = table.sort_values("within")
+    figure, (axis,) = _figure(6.4, 0.26 * len(ordered) + 1)
+    place = np.arange(len(ordered))
+    axis.hlines(place, ordered["shuffled"], ordered["within"], color="0.85", lw=1.5)
+    within, error = ordered["within"].to_numpy(float), ordered["stderr"].to_numpy(float)
+    axis.errorbar(within, place, xerr=error, fmt="o", color=PALETTE[0], capsize=2, label="word pairs")
+    axis.scatter(ordered["shuffled"], place, marker="x", color=PALETTE[1], label="shuffled partners")
+    axis.axvline(0, color="0.6", lw=0.8)
+    axis.set(yticks=place, yticklabels=list(ordered.index), xlabel="mean cosine within the concept")
+    axis.legend(frameon=False, loc="lower right")
+    return figure

@@ -1,0 +1,62 @@
+"""Loss and cosines along a training run, against the clock (step size times steps)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from linrep.linearity import measure
+from linrep.pilot import CLOCKS, Batch, Pace
+from linrep.setting import Setting
+from linrep.simulate import make_batches
+from linrep.start import Tables
+from linrep.stats import estimate
+from linrep.train import TrainConfig, train
+
+
+def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> pd.DataFrame:
+    """Train the seeds and record them at the start, at `points` clocks even in the logarithm, and at every `CLOCKS`.
+
+    Returns:
+        One row for each seed and clock: seed, clock, kl (nats), and the measures of `Linearity`; with gd also
+        monotone, whether the loss of the seed never rose over the whole run.
+    """
+    config = TrainConfig(pace.step_size, pace.steps, setting.optimizer, setting.batch)
+    even = (math.ceil(mark) for mark in np.geomspace(1, pace.steps, points))
+    struck = (math.ceil(clock / pace.step_size) for clock in CLOCKS)
+    marks = sorted(mark for mark in {0, *even, *struck} if mark <= pace.steps)
+    return pd.concat([_record(batch, config, marks) for batch in make_batches(setting, seeds)], ignore_index=True)
+
+
+def at_clocks(record: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Mean and standard error over seeds at each of `CLOCKS` that the record reaches, one row for each."""
+    lines = []
+    for clock in CLOCKS:
+        reached = record[record["clock"] >= clock]
+        if not reached.empty:
+            now = reached[reached["clock"] == reached["clock"].min()]
+            found = {column: estimate(now[column].to_numpy(float)) for column in columns}
+            means = {column: value.mean for column, value in found.items()}
+            lines.append({"clock": clock} | means | {f"{column} ±": value.stderr for column, value in found.items()})
+    return pd.DataFrame(lines).set_index("clock")
+
+
+def _record(batch: Batch, config: TrainConfig, marks: list[int]) -> pd.DataFrame:
+    """The rows of one batch."""
+    rows: list[pd.DataFrame] = []
+
+    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
+        kl = loss.double().cpu().numpy() - batch.population.entropy
+        measures = measure(batch.population, tables).per_replicate()
+        rows.append(pd.DataFrame({"seed": list(batch.seeds), "clock": step * config.step_size, "kl": kl} | measures))
+
+    trained = train(
+        batch.population, batch.start, config, seeds=batch.seeds, record_at=marks, observe=observe, warn=False
+    )
+    found = pd.concat(rows, ignore_index=True)
+    if trained.monotone is not None:
+        found["monotone"] = found["seed"].map(dict(zip(batch.seeds, trained.monotone.tolist(), strict=True)))
+    return found

