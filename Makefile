@@ -1,6 +1,6 @@
 # make book    set up, get the language model, build the book into _build/html
 # make test    set up, then the whole suite: unit tests, the chapters' outputs, the build, the pages in a browser
-# make serve   show the built book on http://127.0.0.1:$(PORT)
+# make serve   show the built book on http://127.0.0.1:8000 (another port: make serve PORT=8080)
 # make record  run the chapters and keep their outputs as the reference (one of them: make record CHAPTER=training)
 # make clean   remove what was built; .venv stays
 
@@ -17,7 +17,7 @@ STAMP := $(VENV)/.linrep-installed
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 setup: $(STAMP)
 

@@ -12,6 +12,8 @@ from typer.exceptions import TyperException
 from linrep import __version__
 from linrep.errors import InputError, LinrepError
 
+INTERRUPTED = 130  # what typer returns for Ctrl-C
+
 app = typer.Typer(
     name="linrep",
     add_completion=False,
@@ -208,12 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_refuse(_usage(error, given)))
     except LinrepError as error:
         sys.exit(_refuse(str(error)))
-    except (KeyboardInterrupt, typer.Abort):
-        print("linrep: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    if status == INTERRUPTED:
+        print("linrep: interrupted; nothing was written", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
 
 

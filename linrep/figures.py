@@ -143,18 +143,31 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def cosine_heatmaps(matrices: Mapping[str, Float[np.ndarray, "concepts concepts"]], names: Sequence[str]) -> Figure:
-    """Mean cosine between the steering vectors of each two concepts, one panel for each inner product."""
-    size = 0.19 * len(names) + 1.2
-    figure, axes = _figure(size * len(matrices) + 2.2, size + 1.4, len(matrices))
-    for number, (axis, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
+def cosine_heatmaps(
+    matrices: Mapping[str, Float[np.ndarray, "concepts concepts"]], names: Sequence[str], *, largest: float
+) -> Figure:
+    """Mean cosine between the steering vectors of each two concepts, one panel above the other for each inner product.
+
+    Args:
+        largest: the cosine at which the colours end, on both sides of zero.
+    """
+    size = 0.2 * len(names)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(matrices),
+            1,
+            figsize=(size + 2.6, len(matrices) * (size + 0.3) + 1),
+            layout="constrained",
+            squeeze=False,
+        )
+    plt.close(figure)
+    for number, (axis, (title, matrix)) in enumerate(zip(axes[:, 0], matrices.items(), strict=True)):
+        last = number == len(matrices) - 1
         sns.heatmap(
-            matrix, ax=axis, cmap="RdBu_r", vmin=-0.6, vmax=0.6, center=0, square=True, cbar=number == len(axes) - 1,
-            xticklabels=list(names), yticklabels=list(names) if number == 0 else False,
-            cbar_kws={"label": "mean cosine", "shrink": 0.7},
+            matrix, ax=axis, cmap="RdBu_r", vmin=-largest, vmax=largest, square=True, yticklabels=list(names),
+            xticklabels=list(names) if last else False, cbar_kws={"label": f"mean cosine, {title}", "shrink": 0.7},
         )  # fmt: skip
-        axis.set_xlabel(f"{title} inner product")
-        axis.tick_params(axis="both", length=0, labelsize=8)
+        axis.tick_params(axis="both", length=0, labelsize=9)
     return figure
 
 

@@ -100,7 +100,8 @@ def principal_axes(points: Float[Tensor, "points dim"]) -> Float[Tensor, "points
     """The points, centred and turned onto their principal axes, the widest first; no difference changes its cosines."""
     centred = points - points.mean(dim=0)
     _, _, axes = torch.linalg.svd(centred, full_matrices=True)
-    return centred @ axes.mT
+    turned: Tensor = centred @ axes.mT
+    return turned
 
 
 def imbalance(

@@ -89,7 +89,10 @@ def find_pace(
 
 
 def _marks(step_size: float, optimizer: Optimizer, clock: float | None) -> list[int]:
-    """The steps at which the clock given, or each of `CLOCKS`, strikes. Adam's step size is no measure of time: its clock counts steps."""
+    """The steps at which the clock given, or each of `CLOCKS`, strikes.
+
+    Adam's step size is no measure of time: its clock counts steps.
+    """
     unit = 1.0 if optimizer == "adam" else step_size
     return [math.ceil(struck / unit) for struck in ([clock] if clock is not None else CLOCKS)]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from linrep.simulate import MEASURES, Simulation
 
@@ -38,7 +38,15 @@ def print_simulation(simulation: Simulation) -> None:
 def print_probe(found: Mapping[str, Any]) -> None:
     """Within each concept against its null, then between the concepts."""
     products = list(found["between"])
-    table = Table("concept", "kept", "dropped", *products, "shuffled", "p", title=f"{found['model']}: within a concept")
+    table = Table(
+        Column("concept", no_wrap=True),
+        "kept",
+        "dropped",
+        *products,
+        "shuffled",
+        "p",
+        title=f"{found['model']}: within a concept",
+    )
     for concept in found["concepts"]:
         within = concept["within"]
         table.add_row(

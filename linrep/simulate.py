@@ -156,8 +156,8 @@ def arms_table(arms: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> 
     for arm, table in arms.items():
         found = {heading: estimate(table[name].to_numpy(float)) for name, heading in columns.items()}
         cells = {heading: f"{value.mean:.3f} ± {value.stderr:.3f}" for heading, value in found.items()}
-        counts = {"seeds": len(table)} | {"fitted": str(table["fitted"].sum()) if "fitted" in table else "-"}
-        lines.append({"arm": arm} | counts | cells)
+        fitted = str(table["fitted"].sum()) if "fitted" in table else "-"
+        lines.append({"arm": arm, "seeds": len(table), "fitted": fitted, **cells})
     return pd.DataFrame(lines).set_index("arm")
 
 

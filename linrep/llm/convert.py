@@ -109,6 +109,7 @@ def _weights(source: Source, pip_args: Sequence[str]) -> Path:
 
 def _convert(weights: Path, folder: Path, name: str) -> None:
     """Read the GGUF file, write safetensors, configuration and tokenizer, and verify what was written."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -126,7 +127,10 @@ def _convert(weights: Path, folder: Path, name: str) -> None:
         if model.config.tie_word_embeddings:
             state.pop("lm_head.weight")
         tensors = {key: tensor.contiguous() for key, tensor in state.items()}
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        try:
+            save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        except SafetensorError as error:  # a full disk, for one
+            raise LinrepError(f"cannot write the converted model to {folder.parent}: {error}") from error
         _say(f"{name}: verifying ...")
         _verify(model, tokenizer, folder)
 

@@ -29,9 +29,9 @@ def load_model(name_or_path: str, *, device: str = "cpu", dtype: torch.dtype = t
     """
     if name_or_path in SOURCES:
         return _load_known(name_or_path, device, dtype)
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return open_model(str(path), name=name_or_path, device=device, dtype=dtype, local=True)
+    path = Path(name_or_path)
+    if name_or_path and path.is_dir():
+        return open_model(name_or_path, name=name_or_path, device=device, dtype=dtype, local=True)
     if not path.exists() and _HUB_ID.fullmatch(name_or_path):
         return open_model(name_or_path, name=name_or_path, device=device, dtype=dtype, local=False)
     raise InputError(

@@ -90,7 +90,7 @@ def random_between(
         rows = [_random_sum(size, count, generator) for _ in range(min(block, draws - start)) for count in counts]
         sums = torch.from_numpy(np.stack(rows))  # (block · concepts, words)
         for product, words in spaces.items():
-            found[product].append(mean_absolute_between((sums @ words).unflatten(0, (-1, len(counts)))))
+            found[product].append(mean_absolute_between((sums @ words).reshape(-1, len(counts), words.shape[1])))
     return {product: torch.cat(values).numpy() for product, values in found.items()}
 
 
