@@ -37,7 +37,8 @@ model: setup
 book: setup model
 	$(BIN)/jupyter-book build . -W --keep-going
 
-test: setup model
+# The page tests read the built book, so it is brought up to date first.
+test: book
 	$(BIN)/python -m pytest --nbval
 
 serve: setup

@@ -4,13 +4,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Literal, TextIO, no_type_check
 
 import typer
 from typer.exceptions import TyperException
 
 from linrep import __version__
-from linrep.errors import InputError, LinrepError
+from linrep.errors import InputError, LinrepError, StepSizeWarning
 
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
@@ -25,10 +25,11 @@ models_app = typer.Typer(rich_markup_mode=None, help="The known models: licence,
 app.add_typer(models_app, name="models")
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         print(f"linrep {__version__}")
         raise typer.Exit
+    return wanted
 
 
 def _count_or_all(text: str | int) -> int:
@@ -144,6 +145,7 @@ def _probe(
 
 
 @models_app.callback(invoke_without_command=True)
+@no_type_check  # typer hands over a context of a class of its own
 def _models(context: typer.Context, version: Version = False) -> None:
     from linrep.llm.model import known_models
     from linrep.report import print_models
@@ -204,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", StepSizeWarning)
             warnings.showwarning = _warn
             status = app(given, standalone_mode=False)
     except TyperException as error:

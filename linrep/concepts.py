@@ -76,7 +76,7 @@ class ConceptGraph:
         tables: dict[int, Table] = {}
         for position, concept in enumerate(order.tolist()):
             parents[concept] = tuple(sorted(order[chosen[:, position]].tolist()))
-            tables[concept] = low + (high - low) * rng.random((2,) * len(parents[concept]))
+            tables[concept] = np.asarray(low + (high - low) * rng.random((2,) * len(parents[concept])))
         return cls(tuple(parents[i] for i in range(concepts)), tuple(tables[i] for i in range(concepts)))
 
     @classmethod
@@ -102,7 +102,7 @@ class ConceptGraph:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            parents, tables = content["parents"], content["tables"]
+            parents, tables = [list(row) for row in content["parents"]], list(content["tables"])
         except OSError as error:
             raise InputError(f"cannot read the graph {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):

@@ -15,3 +15,7 @@ class TooLargeError(InputError):
 
 class DivergenceError(LinrepError, ArithmeticError):
     """Training left the finite numbers. The message names the replicate, the step and a smaller step size."""
+
+
+class StepSizeWarning(UserWarning):
+    """The loss rose under gradient descent: the step given is above the monotone range."""

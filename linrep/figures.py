@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,7 +70,7 @@ def probability_table(
 
 def unembedding_cube(
     points: Float[np.ndarray, "tokens 3"],
-    pairs: Sequence[Float[np.ndarray, "pairs 2"]],
+    pairs: Sequence[Int[np.ndarray, "_ 2"]],
     names: Sequence[str],
     labels: Sequence[str],
 ) -> Figure:

@@ -86,12 +86,12 @@ class Population:
         return np.asarray((self.pair_probability * surprise).sum(axis=(1, 2)))
 
     @cached_property
-    def context_pairs(self) -> list[Int[np.ndarray, "pairs 2"]]:
+    def context_pairs(self) -> list[Int[np.ndarray, "_ 2"]]:
         """For each concept i the pairs of contexts d(i→1), d(i→0): 3^(m−1) of them on the complete set."""
         return counterfactual_pairs(self.contexts)
 
     @cached_property
-    def token_pairs(self) -> list[Int[np.ndarray, "pairs 2"]]:
+    def token_pairs(self) -> list[Int[np.ndarray, "_ 2"]]:
         """For each concept i the pairs of tokens c(i→1), c(i→0): 2^(m−1) of them on the complete set."""
         return counterfactual_pairs(self.tokens)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from linrep.errors import InputError
 
 
-def counterfactual_pairs(states: Int[np.ndarray, "states concepts"]) -> list[Int[np.ndarray, "pairs 2"]]:
+def counterfactual_pairs(states: Int[np.ndarray, "states concepts"]) -> list[Int[np.ndarray, "_ 2"]]:
     """For each concept i, the index pairs of states that differ in entry i only: value 1 first, value 0 second.
 
     States may be tokens (entries 0, 1) or contexts (entries −1 for unknown, 0, 1); an unknown entry has no pair. The
@@ -31,7 +31,7 @@ def counterfactual_pairs(states: Int[np.ndarray, "states concepts"]) -> list[Int
     return pairs
 
 
-def require_pairs(pairs: Sequence[Int[np.ndarray, "pairs 2"]], *, of: str, least: int = 2) -> None:
+def require_pairs(pairs: Sequence[Int[np.ndarray, "_ 2"]], *, of: str, least: int = 2) -> None:
     """Refuse a set in which some concept has fewer counterfactual pairs than a mean cosine needs.
 
     Raises:

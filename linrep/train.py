@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
-from linrep.errors import DivergenceError, InputError
+from linrep.errors import DivergenceError, InputError, StepSizeWarning
 from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
 from linrep.population import Population
 from linrep.start import Tables
@@ -27,10 +27,6 @@ RISE = {torch.float64: 1e-9, torch.float32: 1e-6}
 """The relative rise of the loss in one step, above which gradient descent does not count as monotone."""
 
 BLOCK = 50  # steps between two looks at the losses
-
-
-class StepSizeWarning(UserWarning):
-    """The loss rose under gradient descent: the step given is above the monotone range."""
 
 
 class LossRoseError(ArithmeticError):

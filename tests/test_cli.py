@@ -66,7 +66,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=lambda value: " ".join(value)[:60])
+@pytest.mark.parametrize(
+    ("arguments", "message"), REFUSED, ids=[" ".join(arguments) or "nothing" for arguments, _ in REFUSED]
+)
 def test_bad_input_is_one_line_and_status_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,7 +131,7 @@ def test_shuffled_cosines_equal_a_loop() -> None:
 def test_p_is_uniform_when_partners_mean_nothing() -> None:
     generator = np.random.default_rng(0)
     table = torch.from_numpy(generator.standard_normal((600, 8)))
-    concepts = [concept(generator.permutation(600)[:24].reshape(12, 2), f"c{i}") for i in range(150)]
+    concepts = [concept(generator.permutation(600)[:24].reshape(12, 2), f"c{i}") for i in range(60)]
     found = measure(table, concepts, shuffles=99)
     for product in PRODUCTS:
         p = np.array([entry["null"][product]["p"] for entry in found["concepts"]])

@@ -6,7 +6,7 @@ import pytest
 
 from linrep.concepts import ConceptGraph
 from linrep.controls import relabelled, untrained
-from linrep.errors import InputError, LinrepError
+from linrep.errors import InputError, LinrepError, StepSizeWarning
 from linrep.experiments import table1
 from linrep.history import at_clocks, history
 from linrep.linearity import measure
@@ -26,7 +26,7 @@ from linrep.simulate import (
     summary,
 )
 from linrep.tables import load_tables, save_tables
-from linrep.train import StepSizeWarning, TrainConfig, train
+from linrep.train import TrainConfig, train
 
 FAIR = {"concepts": 3, "edges": 0, "prob": (0.5, 0.5)}
 SEEDS = range(70, 76)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linrep.concepts import ConceptGraph
-from linrep.errors import DivergenceError, InputError, TooLargeError
+from linrep.errors import DivergenceError, InputError, StepSizeWarning, TooLargeError
 from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
 from linrep.population import UNKNOWN, Population, complete_population, incomplete_population
 from linrep.start import Tables, initial_tables
-from linrep.train import StepSizeWarning, TrainConfig, Trained, train
+from linrep.train import TrainConfig, Trained, check_training, train
 
 
 def world(concepts: int, seeds: list[int]) -> Population:
@@ -178,12 +178,16 @@ def test_adam_is_torch_adam_on_embedding_layers() -> None:
         ({"step_size": float("nan")}, "step-size is nan"),
         ({"steps": 0}, "steps is 0"),
         ({"batch": 0}, "batch is 0"),
-        ({"optimizer": "lion"}, "optimizer is 'lion'; allowed are gd, sgd, adam"),
     ],
 )
 def test_what_is_no_training_is_refused(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainConfig(**{"step_size": 1.0, "steps": 10} | options)
+
+
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(InputError, match="optimizer is 'lion'; allowed are gd, sgd, adam"):
+        check_training("lion", 1.0, 10, 100)
 
 
 def test_a_loss_that_does_not_fit_is_refused_before_it_is_allocated(monkeypatch) -> None:

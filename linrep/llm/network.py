@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import TqdmWarning
 
 from linrep.errors import InputError, LinrepError
 from linrep.setting import check_device
@@ -147,7 +149,9 @@ def quiet_transformers() -> Iterator[None]:
 
     The service, a public bot, would be asked to convert the pickled weights of a Hub model that has no others.
     """
-    from transformers.utils import logging as notices
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # in a notebook tqdm asks for widgets; no bar is shown anyway
+        from transformers.utils import logging as notices
 
     bars: Any = notices  # untyped
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]

@@ -65,13 +65,15 @@ def measure(
         progress: called with the number of concepts done and their total.
 
     Returns:
-        `concepts`: name, read, kept, dropped; within and its delete-one jackknife within_stderr, per product; shuffled
-            (mean over shuffles) and p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product; null, with
-            shuffled, p and q (Benjamini–Hochberg over the concepts) per product.
-        `between`: mean absolute cosine between the concepts' directions, per product; None with one concept.
-        `between_random`: mean and standard deviation of the same for random pairs of the kept words.
-        `measured`, `cosines`: names, and per product the mean cosine between steering vectors (paper, Figure 3).
-        `shuffles`, `draws`: the numbers of both.
+        A dictionary with these keys.
+
+        - `concepts`: name, read, kept, dropped; within and its delete-one jackknife within_stderr, per product; shuffled
+          (mean over shuffles) and p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product; null, with
+          shuffled, p and q (Benjamini–Hochberg over the concepts) per product.
+        - `between`: mean absolute cosine between the concepts' directions, per product; None with one concept.
+        - `between_random`: mean and standard deviation of the same for random pairs of the kept words.
+        - `measured`, `cosines`: names, and per product the mean cosine between steering vectors (paper, Figure 3).
+        - `shuffles`, `draws`: the numbers of both.
 
     Raises:
         InputError: no concept has two usable pairs, a singular covariance, a number of shuffles below 1.
@@ -139,9 +141,7 @@ def _adjust(reports: Sequence[dict[str, Any]]) -> None:
             null["q"] = float(q)
 
 
-def _between(
-    spaces: Spaces, pairs: Sequence[Int[np.ndarray, "pairs 2"]], generator: np.random.Generator
-) -> dict[str, Any]:
+def _between(spaces: Spaces, pairs: Sequence[Int[np.ndarray, "_ 2"]], generator: np.random.Generator) -> dict[str, Any]:
     """Between the concepts, under every product: directions, the random-pairs control, and the matrix of cosines."""
     vectors = {product: [steering_vectors(rows, pair) for pair in pairs] for product, rows in spaces.items()}
     cosines = {product: geometry.cosine_matrix(concepts).tolist() for product, concepts in vectors.items()}
@@ -183,7 +183,7 @@ def _with_vectors(concept: TokenPairs, unembedding: Float[Tensor, "vocabulary di
     return replace(concept, pairs=concept.pairs[good], words=words, dropped=(*concept.dropped, *lost))
 
 
-def _reindex(concepts: Sequence[TokenPairs]) -> tuple[Int[np.ndarray, " words"], list[Int[np.ndarray, "pairs 2"]]]:
+def _reindex(concepts: Sequence[TokenPairs]) -> tuple[Int[np.ndarray, " words"], list[Int[np.ndarray, "_ 2"]]]:
     """The different tokens of all concepts, and the pairs as positions among them."""
     ids, positions = np.unique(np.concatenate([concept.pairs for concept in concepts]), return_inverse=True)
     ends = np.cumsum([len(concept.pairs) for concept in concepts])[:-1]
