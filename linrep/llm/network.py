@@ -104,14 +104,14 @@ def open_model(where: str, *, name: str, device: str, dtype: torch.dtype, local:
     """
     check_device(device)
     require_transformers()
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
     if local and not Path(where, "config.json").is_file():
         raise LinrepError(f"cannot load the model {name!r}: the folder has no config.json")
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
     weights: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, "output_loading_info": True}
     try:
         with quiet_transformers():
+            from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
             config = AutoConfig.from_pretrained(where, **options)  # first: the cheapest to fail
             tokenizer = AutoTokenizer.from_pretrained(where, config=config, **options)
             loaded: Any = AutoModelForCausalLM.from_pretrained(where, config=config, **options, **weights)

@@ -67,9 +67,9 @@ def measure(
     Returns:
         A dictionary with these keys.
 
-        - `concepts`: name, read, kept, dropped; within and its delete-one jackknife within_stderr, per product; shuffled
-          (mean over shuffles) and p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product; null, with
-          shuffled, p and q (Benjamini–Hochberg over the concepts) per product.
+        - `concepts`: name, read, kept, dropped; within and its delete-one jackknife within_stderr, per product;
+          shuffled (mean over shuffles) and p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product;
+          null, with shuffled, p and q (Benjamini–Hochberg over the concepts) per product.
         - `between`: mean absolute cosine between the concepts' directions, per product; None with one concept.
         - `between_random`: mean and standard deviation of the same for random pairs of the kept words.
         - `measured`, `cosines`: names, and per product the mean cosine between steering vectors (paper, Figure 3).
