@@ -1,7 +1,6 @@
 """Loss and cosines along a training run, against the clock (step size times steps)."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from linrep.pilot import CLOCKS, Batch, Pace
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.start import Tables
-from linrep.stats import estimate
 from linrep.train import TrainConfig, train
 
 
@@ -31,17 +29,10 @@ def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> 
     return pd.concat([_record(batch, config, marks) for batch in make_batches(setting, seeds)], ignore_index=True)
 
 
-def at_clocks(record: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Mean and standard error over seeds at each of `CLOCKS` that the record reaches, one row for each."""
-    lines = []
-    for clock in CLOCKS:
-        reached = record[record["clock"] >= clock]
-        if not reached.empty:
-            now = reached[reached["clock"] == reached["clock"].min()]
-            found = {column: estimate(now[column].to_numpy(float)) for column in columns}
-            means = {column: value.mean for column, value in found.items()}
-            lines.append({"clock": clock} | means | {f"{column} ±": value.stderr for column, value in found.items()})
-    return pd.DataFrame(lines).set_index("clock")
+def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The per-seed rows at each of `CLOCKS` that the record reaches, keyed by the clock as text, such as "3,162"."""
+    reached = {clock: record.loc[record["clock"] >= clock, "clock"].min() for clock in CLOCKS}
+    return {f"{clock:,}": record[record["clock"] == first] for clock, first in reached.items() if first == first}
 
 
 def _record(batch: Batch, config: TrainConfig, marks: list[int]) -> pd.DataFrame:

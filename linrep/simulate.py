@@ -149,16 +149,17 @@ def arms_table(arms: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> 
     """Mean ± standard error over seeds of some columns, one row for each arm of a comparison; how many are fitted.
 
     Args:
-        arms: per-seed tables by name. One without the column `fitted`, such as a control, has no count of it.
+        arms: per-seed tables by name. One without the column `fitted`, such as a control, has no count of it ("-").
         columns: column of the per-seed tables to its heading.
     """
     lines = []
     for arm, table in arms.items():
-        found = {heading: estimate(table[name].to_numpy(float)) for name, heading in columns.items()}
-        cells = {heading: f"{value.mean:.3f} ± {value.stderr:.3f}" for heading, value in found.items()}
-        fitted = str(table["fitted"].sum()) if "fitted" in table else "-"
-        lines.append({"arm": arm, "seeds": len(table), "fitted": fitted, **cells})
-    return pd.DataFrame(lines).set_index("arm")
+        means = {heading: estimate(table[name].to_numpy(float)) for name, heading in columns.items()}
+        cells = {heading: f"{value.mean:.3f} ± {value.stderr:.3f}" for heading, value in means.items()}
+        fitted = {"fitted": str(table["fitted"].sum())} if "fitted" in table else {}
+        lines.append({"arm": arm, "seeds": len(table), **fitted, **cells})
+    found = pd.DataFrame(lines).set_index("arm")
+    return found.fillna({"fitted": "-"}) if "fitted" in found else found
 
 
 def _batch(setting: Setting, population: Population, seeds: tuple[int, ...]) -> Batch:

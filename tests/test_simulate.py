@@ -161,7 +161,8 @@ def test_history_ends_where_the_simulation_ends_and_starts_at_the_start() -> Non
     first = record[record["clock"] == 0].reset_index(drop=True)
     np.testing.assert_allclose(first["matched"], untrained(found)["matched"], atol=1e-12)
     assert record["monotone"].all()
-    assert at_clocks(record, ["kl"]).index.tolist() == [1000]
+    assert list(at_clocks(record)) == ["1,000"]
+    pd.testing.assert_frame_equal(at_clocks(record)["1,000"].reset_index(drop=True), last)
 
 
 def test_summaries_by_hand() -> None:
