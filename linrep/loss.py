@@ -41,7 +41,8 @@ class PopulationLoss:
         """
         replicates, contexts, tokens = population.replicates, len(population.contexts), len(population.tokens)
         size = (3 * dtype.itemsize + 16) * replicates * contexts * tokens
-        require_memory(size, f"training {replicates} replicate(s) on {contexts} contexts by {tokens} tokens")
+        what = f"training {replicates} replicate(s) on {contexts} contexts by {tokens} tokens"
+        require_memory(size, what, device=device)
         weights = torch.from_numpy(population.weights).to(device=device, dtype=dtype)
         return cls(weights, torch.from_numpy(population.pair_probability).to(device=device, dtype=dtype))
 

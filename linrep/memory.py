@@ -1,6 +1,7 @@
 """Refuse what would not fit in memory, before it is allocated."""
 
 import psutil
+import torch
 
 from linrep.errors import TooLargeError
 
@@ -14,13 +15,20 @@ def describe_bytes(size: float) -> str:
     return f"{size:.3g} EB"
 
 
-def require_memory(size: int, what: str, *, limit: int | None = None) -> None:
-    """Refuse an allocation of `size` bytes when it is more than `limit` (without one: the memory now available).
+def free_memory(device: str) -> int:
+    """Bytes now free on a device: the machine's memory for the CPU, the card's for CUDA."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def require_memory(size: int, what: str, *, device: str = "cpu", limit: int | None = None) -> None:
+    """Refuse an allocation of `size` bytes when it is more than `limit`, or without one, than is free on the device.
 
     Raises:
         TooLargeError: names what was asked for, its size and the limit.
     """
-    available = int(psutil.virtual_memory().available) if limit is None else limit
+    available = free_memory(device) if limit is None else limit
     if size > available:
         raise TooLargeError(
             f"{what} would take {describe_bytes(size)} of memory; {describe_bytes(available)} is available"

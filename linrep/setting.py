@@ -76,13 +76,13 @@ class Setting:
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not know or that is not on this machine.
+    """Refuse a device that is neither the CPU nor a CUDA device of this machine.
 
     Raises:
         InputError: names the device and what is allowed.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        allowed = "cpu" + ("" if not torch.cuda.is_available() else f", cuda (0 to {torch.cuda.device_count() - 1})")
-        raise InputError(f"device is {device!r}; on this machine allowed are: {allowed}") from None
+    allowed = ["cpu"]
+    if torch.cuda.is_available():
+        allowed += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if device not in allowed:
+        raise InputError(f"device is {device!r}; on this machine allowed are: {', '.join(allowed)}")
