@@ -1,5 +1,6 @@
 """The `linrep` command. It parses, calls, and prints; every refusal is one line on stderr with exit status 2."""
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -169,6 +170,8 @@ def _check_targets(json: Path | None, save: Path | None) -> None:
     """Refuse places that cannot take the results, before the work."""
     from linrep.files import check_target
 
+    if json is not None and save is not None and json.resolve() == save.resolve():
+        raise InputError(f"--json and --save are both {json}; two files are needed")
     for path, option in ((json, "--json"), (save, "--save")):
         if path is not None and str(path) != "-":
             check_target(path, option)
@@ -203,6 +206,8 @@ def _usage(error: TyperException, arguments: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exit status 0, 2 for a refusal or an error of linrep's, 130 when interrupted."""
+    # Read when torch is first imported: threads that wait by spinning slow training tenfold on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
@@ -216,6 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except (OSError, OverflowError, MemoryError, RecursionError) as error:
+        sys.exit(_refuse(" ".join(str(error).split()) or type(error).__name__))
     if status == INTERRUPTED:
         print("linrep: interrupted; nothing was written", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -80,18 +81,24 @@ class ConceptGraph:
         return cls(tuple(parents[i] for i in range(concepts)), tuple(tables[i] for i in range(concepts)))
 
     @classmethod
-    def from_tables(cls, parents: Sequence[Sequence[int]], tables: Sequence[object]) -> "ConceptGraph":
+    def from_tables(cls, parents: Sequence[Sequence[Any]], tables: Sequence[object]) -> "ConceptGraph":
         """A graph from explicit parents (indices from 0) and nested lists P(C_i = 1 | parents).
 
         Raises:
             InputError: what cannot be read as numbers, and all that `ConceptGraph` refuses.
         """
+        for index in (j for row in parents for j in row):
+            if isinstance(index, bool) or not isinstance(index, int | np.integer):
+                raise InputError(f"the graph has a parent {index!r}; parents are whole numbers from 0")
         try:
-            arrays = tuple(np.asarray(table, dtype=np.float64) for table in tables)
-            indices = tuple(tuple(int(j) for j in row) for row in parents)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the graph's parents or tables are not numbers: {error}") from None
-        return cls(indices, arrays)
+            arrays = [np.asarray(table) for table in tables]
+        except ValueError:
+            raise InputError("a table of the graph is ragged; it needs one axis of length 2 for each parent") from None
+        wrong = [table for table in arrays if table.dtype.kind not in "fiu"]
+        if wrong:
+            raise InputError(f"the graph has a table {wrong[0].tolist()!r}; tables hold numbers only")
+        indices = tuple(tuple(int(j) for j in row) for row in parents)
+        return cls(indices, tuple(table.astype(np.float64) for table in arrays))
 
     @classmethod
     def read(cls, path: Path) -> "ConceptGraph":
@@ -105,7 +112,7 @@ class ConceptGraph:
             parents, tables = [list(row) for row in content["parents"]], list(content["tables"])
         except OSError as error:
             raise InputError(f"cannot read the graph {path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f'{path} is not a graph: need JSON {{"parents": [[...]], "tables": [...]}}') from None
         return cls.from_tables(parents, tables)
 

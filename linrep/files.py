@@ -13,9 +13,12 @@ from linrep.errors import InputError, LinrepError
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the place of `path` when the block ends well, else it is removed.
 
+    A symbolic link is followed: its target is replaced, the link stays.
+
     Raises:
         LinrepError: the folder cannot be written.
     """
+    path = path.resolve()
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
@@ -38,8 +41,11 @@ def check_target(path: Path, option: str) -> None:
     Raises:
         InputError: names the option and the path.
     """
+    path = path.resolve()
     if path.is_dir():
         raise InputError(f"{option} is {path}, a folder; a file's name is needed")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{option} is {path}, which is no regular file; a file's name is needed")
     if not path.parent.is_dir():
         raise InputError(f"{option} is {path}, but there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):

@@ -1,4 +1,4 @@
-"""Loss and cosines along a training run, against the clock (step size times steps)."""
+"""Loss and cosines along a training run, against the clock (step size times steps; Adam's steps)."""
 
 import math
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.linearity import measure
-from linrep.pilot import CLOCKS, Batch, Pace
+from linrep.pilot import CLOCKS, Batch, Pace, clock_of
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.start import Tables
@@ -24,7 +24,8 @@ def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> 
     """
     config = TrainConfig(pace.step_size, pace.steps, setting.optimizer, setting.batch)
     even = (math.ceil(mark) for mark in np.geomspace(1, pace.steps, points))
-    struck = (math.ceil(clock / pace.step_size) for clock in CLOCKS)
+    one = clock_of(Pace(pace.step_size, 1), setting.optimizer)
+    struck = (math.ceil(clock / one) for clock in CLOCKS)
     marks = sorted(mark for mark in {0, *even, *struck} if mark <= pace.steps)
     return pd.concat([_record(batch, config, marks) for batch in make_batches(setting, seeds)], ignore_index=True)
 
@@ -42,7 +43,12 @@ def _record(batch: Batch, config: TrainConfig, marks: list[int]) -> pd.DataFrame
     def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
         kl = loss.double().cpu().numpy() - batch.population.entropy
         measures = measure(batch.population, tables).per_replicate()
-        rows.append(pd.DataFrame({"seed": list(batch.seeds), "clock": step * config.step_size, "kl": kl} | measures))
+        rows.append(
+            pd.DataFrame(
+                {"seed": list(batch.seeds), "clock": clock_of(Pace(config.step_size, step), config.optimizer), "kl": kl}
+                | measures
+            )
+        )
 
     trained = train(
         batch.population, batch.start, config, seeds=batch.seeds, record_at=marks, observe=observe, warn=False

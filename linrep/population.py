@@ -19,6 +19,9 @@ from linrep.steering import counterfactual_pairs
 
 UNKNOWN = -1
 
+SMALLEST = 1e-290
+"""The least p(c) that is trained on: below it a division would leave the normal numbers."""
+
 
 @dataclass(frozen=True, eq=False)
 class Population:
@@ -58,7 +61,7 @@ class Population:
             raise InputError(f"no context {missing[0]!r}; contexts are written like {code(self.contexts[0])!r}")
         return [place[text] for text in codes]
 
-    @cached_property
+    @property
     def consistent(self) -> Bool[np.ndarray, "contexts tokens"]:
         """Whether c agrees with every known entry of d; p(c given d) is zero where it does not."""
         return agreement(self.contexts, self.tokens)
@@ -68,12 +71,12 @@ class Population:
         """p(d): the probability of d's mask times the probability of its known values. Rows sum to 1."""
         return np.asarray(self.joint @ self.consistent.T / len(self.masks))
 
-    @cached_property
+    @property
     def pair_probability(self) -> Float[np.ndarray, "replicates contexts tokens"]:
         """p(d, c) = p(mask) p(c) where c agrees with d, else 0."""
         return np.asarray(self.joint[:, None, :] * self.consistent / len(self.masks))
 
-    @cached_property
+    @property
     def target(self) -> Float[np.ndarray, "replicates contexts tokens"]:
         """p(c given d); each row sums to 1."""
         return np.asarray(self.pair_probability / self.weights[:, :, None])
@@ -81,9 +84,9 @@ class Population:
     @cached_property
     def entropy(self) -> Float[np.ndarray, " replicates"]:
         """Σ_d p(d) H(p(· given d)) in nats: the floor of the loss, reached by p̂ = p only."""
-        target = self.target
-        surprise = -np.log(target, where=target > 0, out=np.zeros_like(target))
-        return np.asarray((self.pair_probability * surprise).sum(axis=(1, 2)))
+        pair, weights = self.pair_probability, self.weights
+        log_pair = np.log(pair, where=pair > 0, out=np.zeros_like(pair))
+        return np.asarray((weights * np.log(weights)).sum(axis=1) - (pair * log_pair).sum(axis=(1, 2)))
 
     @cached_property
     def context_pairs(self) -> list[Int[np.ndarray, "_ 2"]]:
@@ -138,7 +141,7 @@ def complete_population(graphs: Sequence[ConceptGraph]) -> Population:
     m = sizes[0]
     require_complete(len(graphs), m)
     tokens = all_tokens(m)
-    return Population(all_contexts(m), tokens, tokens, np.stack([graph.joint() for graph in graphs]))
+    return Population(all_contexts(m), tokens, tokens, np.stack([_positive(graph.joint()) for graph in graphs]))
 
 
 def incomplete_population(
@@ -161,7 +164,7 @@ def incomplete_population(
     seen = np.where(kept_masks[:, None, :] == 1, every[kept], np.int8(UNKNOWN)).reshape(-1, graph.concepts)
     _, first = np.unique(context_keys(seen), return_index=True)
     _require(1, len(first), len(kept), f"{len(first)} contexts by {len(kept)} tokens")
-    joint = graph.joint()[kept]
+    joint = _positive(graph.joint())[kept]
     return Population(seen[first], every[kept], kept_masks, (joint / joint.sum())[None])
 
 
@@ -175,6 +178,13 @@ def require_complete(replicates: int, concepts: int) -> None:
 def _require(replicates: int, contexts: int, tokens: int, what: str) -> None:
     """Refuse dense float64 tables (p(d, c), p(c given d) and two to compute them) that do not fit."""
     require_memory(4 * 8 * replicates * contexts * tokens, f"{replicates} replicate(s) of {what}")
+
+
+def _positive(joint: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " tokens"]:
+    """The joint, refused where a p(c) is too small for double precision to divide by."""
+    if joint.min() < SMALLEST:
+        raise InputError(f"the smallest p(c) is {joint.min():.3g}; allowed are {SMALLEST:g} or more")
+    return joint
 
 
 def _draw(

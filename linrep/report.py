@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from linrep.simulate import MEASURES, Simulation
@@ -50,7 +51,7 @@ def print_probe(found: Mapping[str, Any]) -> None:
     for concept in found["concepts"]:
         within = concept["within"]
         table.add_row(
-            concept["name"],
+            escape(concept["name"]),
             str(concept["kept"]),
             str(len(concept["dropped"])),
             *(_number(None if within is None else within[product]) for product in products),

@@ -28,7 +28,8 @@ def check_seeds(seeds: range) -> None:
     Raises:
         InputError: names the range of seeds.
     """
-    if len(seeds) < 1:
-        raise InputError(f"seeds is {len(seeds)}; at least 1 replicate is needed")
-    if seeds[0] < 0 or seeds[-1] >= PILOT_SEEDS[0]:
-        raise InputError(f"seeds {seeds[0]} to {seeds[-1]}: allowed are 0 to {PILOT_SEEDS[0] - 1}")
+    first, last = seeds.start, seeds.stop - 1
+    if last < first:
+        raise InputError(f"seeds is {last - first + 1}; at least 1 replicate is needed")
+    if first < 0 or last >= PILOT_SEEDS[0]:
+        raise InputError(f"seeds {first} to {last}: allowed are 0 to {PILOT_SEEDS[0] - 1}")

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.errors import InputError
+from linrep.memory import require_memory
 from linrep.seeds import stream
 
 Tables = tuple[Float[Tensor, "replicates contexts dim"], Float[Tensor, "replicates tokens dim"]]
@@ -38,6 +39,8 @@ def initial_tables(
         InputError: dim below 1, or a scale that is not a positive number.
     """
     check_start(dim, init_scale)
+    numbers = len(seeds) * ((contexts + tokens) * dim + dim**2)  # F, G, and FᵀF for the imbalance
+    require_memory(3 * 8 * numbers, f"tables of {contexts} contexts and {tokens} tokens in {dim} dimensions")
     generators = [stream(seed, "start") for seed in seeds]
     tables = [_draw(generators, rows, dim, init_scale) for rows in (contexts, tokens)]
     embedding, unembedding = (torch.from_numpy(table).to(device=device, dtype=dtype) for table in tables)
@@ -63,4 +66,5 @@ def _draw(
     if init_scale is None:
         bound = 1 / math.sqrt(rows)
         return np.stack([rng.uniform(-bound, bound, size=(rows, dim)) for rng in generators])
-    return np.stack([init_scale * rng.standard_normal((rows, dim)) for rng in generators])
+    with np.errstate(over="ignore"):  # what overflows here is reported as divergence at step 0
+        return np.stack([init_scale * rng.standard_normal((rows, dim)) for rng in generators])

@@ -53,6 +53,12 @@ REFUSED = [
     (["simulate", "--concepts", "40"], "3^40 contexts by 2^40 tokens would take"),
     (["simulate", "--concepts", "100000"], "would take"),
     (["simulate", "--json", "/nowhere/x.json"], "--json is /nowhere/x.json, but there is no folder /nowhere"),
+    (["simulate", "--json", "/dev/null"], "--json is /dev/null, which is no regular file"),
+    (["simulate", "--json", "a", "--save", "a"], "--json and --save are both a; two files are needed"),
+    (["simulate", "--json", "x" * 300], "name too long"),
+    (["simulate", "--seeds", "99999999999999999999"], "seeds 0 to 99999999999999999998: allowed are"),
+    (["simulate", "--dim", "100000000"], "tables of 27 contexts and 8 tokens in 100000000 dimensions would take"),
+    (["simulate", "--prob", "1e-320", "1e-320"], "the smallest p(c) is 0; allowed are 1e-290 or more"),
     (["simulate", "--save", "-"], "--save is -; a file's name is needed"),
     (["simulate", "--step-size", "1e155", "--steps", "90", "--init-scale", "1"], "diverged at step"),
     (["simulate", "--graph", "/nowhere/g.json"], "cannot read the graph /nowhere/g.json"),
@@ -86,6 +92,7 @@ def test_bad_input_is_one_line_and_status_2(
         ({"parents": [[1], [0]], "tables": [[0.5, 0.5], [0.5, 0.5]]}, "the graph has a cycle: 1 -> 2 -> 1"),
         ({"parents": [[], []], "tables": [0.5, 1.2]}, "concept 2 has probability 1.2"),
         ({"parents": [[], []]}, "is not a graph"),
+        ({"parents": [[], [float("inf")]], "tables": [0.5, [0.5, 0.5]]}, "a parent inf"),
     ],
 )
 def test_a_graph_that_is_no_world_is_refused(tmp_path: Path, graph: dict, message: str, capsys) -> None:

@@ -85,7 +85,10 @@ def test_explicit_tables_give_the_joint_by_hand(tmp_path) -> None:
         ([[], []], [0.5, 1.0], "concept 2 has probability 1.0"),
         ([[], []], [0.5, float("nan")], "concept 2 has probability nan"),
         ([[], [0]], [0.5, 0.5], "concept 2 has a table of shape ()"),
-        ([[]], ["x"], "not numbers"),
+        ([[]], ["x"], "a table 'x'; tables hold numbers only"),
+        ([[]], [True], "tables hold numbers only"),
+        ([[], [0]], [0.5, [0.5, [0.1, 0.2]]], "ragged"),
+        ([[], [0.0]], [0.5, [0.5, 0.5]], "a parent 0.0; parents are whole numbers"),
         ([[], []], [0.5], "2 lists of parents and 1 tables"),
     ],
 )

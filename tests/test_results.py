@@ -83,6 +83,14 @@ def test_targets_are_checked_before_the_work(tmp_path: Path) -> None:
         check_target(tmp_path / "a" / "b.json", "--save")
 
 
+def test_a_symbolic_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "real" / "r.json")
+    write_record(record(), tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink()
+    assert read_record(tmp_path / "real" / "r.json").body["mean"] == 1.5
+
+
 def test_sizes_read_well_and_are_refused_at_the_limit() -> None:
     assert [describe_bytes(size) for size in (12, 1.5e4, 2.5e9, 3e21)] == ["12 bytes", "15.0 kB", "2.5 GB", "3e+03 EB"]
     require_memory(10, "ten bytes", limit=10)

@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from linrep import geometry
 from linrep.concepts import ConceptGraph
 from linrep.controls import relabelled, untrained
 from linrep.errors import InputError, LinrepError, StepSizeWarning
 from linrep.experiments import table1
 from linrep.history import at_clocks, history
-from linrep.linearity import measure
-from linrep.pilot import CLOCKS, FITTED_KL, STEP_GRID, Pace
+from linrep.linearity import concept_vectors, measure
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID, Pace, halved
 from linrep.seeds import PILOT_SEEDS, stream
 from linrep.setting import Setting
 from linrep.simulate import (
@@ -19,10 +21,10 @@ from linrep.simulate import (
     Run,
     Simulation,
     arms_table,
-    halved,
     make_batches,
     setting_pace,
     simulate,
+    step_effect,
     summary,
 )
 from linrep.tables import load_tables, save_tables
@@ -85,7 +87,30 @@ def test_a_given_step_or_number_of_steps_is_honoured() -> None:
     assert setting_pace(Setting(step_size=0.5)).step_size == 0.5
     assert setting_pace(Setting(steps=300)).steps == 300
     assert setting_pace(Setting(optimizer="adam", steps=50)) == Pace(0.001, 50)
+    adam = simulate(Setting(optimizer="adam", steps=50), seeds=range(1))
+    assert adam.clock == adam.to_record().body["clock"] == 50
     assert halved(Pace(2.0, 500)) == Pace(1.0, 1000)
+
+
+def test_a_step_whose_halving_changes_the_geometry_is_passed_over() -> None:
+    setting = Setting(concepts=3, dim=8, edges=0, prob=(0.5, 0.5), init_scale=0.01)
+    (batch,) = make_batches(setting, PILOT_SEEDS)
+    pace = setting_pace(setting, clock=1000)
+
+    def effect(tried: Pace) -> float:
+        found = [simulate_pilots(tried), simulate_pilots(halved(tried))]
+        return float((found[0] - found[1]).abs().to_numpy().max())
+
+    def simulate_pilots(tried: Pace) -> pd.DataFrame:
+        config = TrainConfig(tried.step_size, tried.steps)
+        trained = train(batch.population, batch.start, config, seeds=batch.seeds, warn=False)
+        assert trained.monotone is not None
+        assert trained.monotone.all()
+        found = measure(batch.population, (trained.embedding, trained.unembedding)).per_replicate()
+        return pd.DataFrame(found)[list(COSINES)]
+
+    above = STEP_GRID[STEP_GRID.index(pace.step_size) - 1]
+    assert effect(pace) < STEP_EFFECT <= effect(Pace(above, int(np.ceil(1000 / above))))
 
 
 def test_a_setting_that_does_not_fit_has_no_clock() -> None:
@@ -179,8 +204,13 @@ def test_table_1_counts_and_compares() -> None:
     row = table1.Row(
         *(simulate(Setting(concepts=3), seeds=range(4), pace=pace) for pace in (Pace(2, 500), Pace(1, 1000)))
     )
-    assert row.counted().all()
-    assert 0 < row.step_effect() < 0.005
+    assert 0 < step_effect(row.simulation, row.half_step) < 0.005
+    with_self = table1.self_pairs_table([row]).loc[(3, "U")]
+    (run,) = row.simulation.runs
+    table = concept_vectors(run.trained.unembedding, run.batch.population.token_pairs)
+    units = [geometry.unit(part) for part in table]
+    every = torch.stack([(part @ part.mT).mean(dim=(-2, -1)) for part in units]).mean()
+    assert with_self["with"] == pytest.approx(float(every), abs=1e-12)
     table = table1.comparison_table([row])
     assert table.index.tolist() == [(3, "U"), (3, "E"), (3, "UE")]
     assert (table["difference"] == table["ours"] - table["paper"]).all()

@@ -7,11 +7,11 @@ loss, with the step size and the clock found on pilot seeds by the rules of `lin
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
+from linrep.pilot import halved
 from linrep.setting import Setting
-from linrep.simulate import COSINES, Simulation, halved, simulate
+from linrep.simulate import COSINES, Simulation, simulate, step_effect
 from linrep.stats import Comparison, Estimate, compare, estimate
 
 PAPER = {
@@ -36,17 +36,6 @@ class Row:
         """m."""
         return self.simulation.setting.concepts
 
-    def counted(self) -> np.ndarray:
-        """Which seeds count as gradient descent that arrived: fitted, and monotone at both steps."""
-        once, twice = self.simulation.per_seed(), self.half_step.per_seed()
-        return (once["fitted"] & (once["monotone"] == True) & (twice["monotone"] == True)).to_numpy(bool)  # noqa: E712
-
-    def step_effect(self) -> float:
-        """The largest change of U, E or UE of a counted seed when the step is halved."""
-        names = list(COSINES)
-        change = (self.simulation.per_seed()[names] - self.half_step.per_seed()[names])[self.counted()]
-        return float(change.abs().to_numpy().max())
-
 
 def rows(sizes: Sequence[int], *, seeds: range) -> list[Row]:
     """Simulate each m = k with the linear start and the defaults of `Setting`, at the step found and at half of it."""
@@ -68,8 +57,8 @@ def settings_table(found: Sequence[Row]) -> pd.DataFrame:
             "clock": round(row.simulation.clock),
             "seeds": len(row.simulation.seeds),
             "fitted": int(row.simulation.per_seed()["fitted"].sum()),
-            "monotone": int((row.simulation.per_seed()["monotone"] == True).sum()),  # noqa: E712
-            "half step moves": row.step_effect(),
+            "monotone": int(row.simulation.per_seed()["monotone"].eq(True).sum()),
+            "half step moves": step_effect(row.simulation, row.half_step),
         }
         for row in found
     ).set_index("m")
@@ -88,6 +77,21 @@ def comparison_table(found: Sequence[Row], *, fitted_only: bool = False) -> pd.D
         for name, cosine in COSINES.items():
             ours, theirs = estimate(table[name].to_numpy(float)), PAPER[row.concepts][cosine]
             lines.append(_line(row.concepts, cosine, ours, theirs, compare(ours, theirs)))
+    return pd.DataFrame(lines).set_index(["m", "cosine"])
+
+
+def self_pairs_table(found: Sequence[Row]) -> pd.DataFrame:
+    """U and E when each vector's cosine with itself is counted too, (1 + (n − 1)U)/n for n vectors, beside the paper's.
+
+    n is 2^(m−1) for U and 3^(m−1) for E. UE is the same under both readings.
+    """
+    lines = []
+    for row in found:
+        table = row.simulation.per_seed()
+        for name, cosine, base in (("unembedding", "U", 2), ("embedding", "E", 3)):
+            count, mean = base ** (row.concepts - 1), float(table[name].mean())
+            line = {"m": row.concepts, "cosine": cosine, "without": mean, "with": (1 + (count - 1) * mean) / count}
+            lines.append(line | {"paper": PAPER[row.concepts][cosine].mean})
     return pd.DataFrame(lines).set_index(["m", "cosine"])
 
 

@@ -25,7 +25,10 @@ def cache_folder() -> Path:
     import platformdirs
 
     given = os.environ.get("LINREP_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("linrep"))
+    try:
+        return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("linrep"))
+    except RuntimeError:  # no such user, or no home
+        raise LinrepError(f"LINREP_CACHE is {given!r}, which names no folder; give a path") from None
 
 
 def converted_folder(source: Source) -> Path:
