@@ -2,7 +2,7 @@
 
 import os
 
-# Read when torch is first imported: threads that wait by spinning slow training tenfold on a busy machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when torch is first imported: threads that spin for long slow training tenfold on a busy machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 pytest_plugins = ["nbval_md"]

@@ -54,7 +54,7 @@ def kernel_environment(root: Path) -> dict[str, str]:
         "JUPYTER_PATH": _prepended("JUPYTER_PATH", Path(sys.prefix) / "share" / "jupyter"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONHASHSEED": "0",
-        "OMP_WAIT_POLICY": "passive",  # threads that wait by spinning slow training tenfold on a busy machine
+        "GOMP_SPINCOUNT": "1000",  # threads that spin for long slow training tenfold on a busy machine
         "TQDM_DISABLE": "1",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -206,8 +206,8 @@ def _usage(error: TyperException, arguments: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exit status 0, 2 for a refusal or an error of linrep's, 130 when interrupted."""
-    # Read when torch is first imported: threads that wait by spinning slow training tenfold on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Read when torch is first imported: threads that spin for long slow training tenfold on a busy machine.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
