@@ -5,13 +5,16 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TextIO, no_type_check
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, no_type_check
 
 import typer
 from typer.exceptions import TyperException
 
 from linrep import __version__
 from linrep.errors import InputError, LinrepError, StepSizeWarning
+
+if TYPE_CHECKING:  # results imports pandas and torch, which --help does not need
+    from linrep.results import Record
 
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
@@ -179,7 +182,7 @@ def _check_targets(json: Path | None, save: Path | None) -> None:
             raise InputError("--save is -; a file's name is needed")
 
 
-def _emit(record: "Record", path: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _emit(record: "Record", path: Path) -> None:
     from linrep.results import write_record
 
     if str(path) == "-":

@@ -72,11 +72,11 @@ def test_the_pace_follows_its_rules_on_the_pilots() -> None:
         return Simulation(setting, tried, PILOT_SEEDS, (run,), 0.0).per_seed()
 
     chosen = pilot_table(pace)
-    assert (chosen["monotone"] == True).all()  # noqa: E712
+    assert chosen["monotone"].eq(True).all()
     assert chosen["kl"].median() < FITTED_KL
     above = STEP_GRID[STEP_GRID.index(pace.step_size) - 1]
     steps = int(np.ceil(pilots.clock / above))
-    assert not (pilot_table(Pace(above, steps))["monotone"] == True).all()  # noqa: E712
+    assert not pilot_table(Pace(above, steps))["monotone"].eq(True).all()
     if pilots.clock > CLOCKS[0] + pace.step_size:
         shorter = pilot_table(Pace(pace.step_size, int(pace.steps / 10**0.5)))
         assert shorter["kl"].median() >= FITTED_KL
@@ -121,7 +121,7 @@ def test_a_setting_that_does_not_fit_has_no_clock() -> None:
 def test_a_step_that_is_given_and_too_large_warns() -> None:
     with pytest.warns(StepSizeWarning, match="step size 20 is above their monotone range"):
         table = simulate(Setting(step_size=20, steps=100), seeds=range(3)).per_seed()
-    assert (table["monotone"] == False).any()  # noqa: E712
+    assert table["monotone"].eq(False).any()
 
 
 def test_the_same_seed_gives_the_same_numbers_whatever_is_asked_beside_it() -> None:
