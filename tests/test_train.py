@@ -13,7 +13,7 @@ from linrep.errors import DivergenceError, InputError, StepSizeWarning, TooLarge
 from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
 from linrep.population import UNKNOWN, Population, complete_population, incomplete_population
 from linrep.start import Tables, initial_tables
-from linrep.train import TrainConfig, Trained, check_training, train
+from linrep.train import TrainConfig, Trained, _Watch, check_training, train
 
 
 def world(concepts: int, seeds: list[int]) -> Population:
@@ -107,6 +107,27 @@ def test_a_step_above_the_monotone_range_warns_and_is_marked() -> None:
         trained = run([4, 5], TrainConfig(20.0, 200))
     assert trained.monotone is not None
     assert not trained.monotone.any()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-6)])
+@pytest.mark.parametrize("place", ["within a block", "between blocks", "at the end"])
+def test_a_rise_counts_above_the_tolerance_of_its_dtype_and_not_below(dtype, tolerance: float, place: str) -> None:
+    def monotone(factor: float) -> bool:
+        watch = _Watch(TrainConfig(1.0, 4), [7], dtype)
+        risen = 1 + factor * tolerance
+        first, second, final = {
+            "within a block": ([2.0, 2 * risen], [1.0, 0.9], 0.8),
+            "between blocks": ([3.0, 2.0], [2 * risen, 0.9], 0.8),
+            "at the end": ([3.0, 2.0], [1.0, 0.9], 0.9 * risen),
+        }[place]
+        watch.block(torch.tensor(first, dtype=dtype)[:, None], 0)
+        watch.block(torch.tensor(second, dtype=dtype)[:, None], 2)
+        verdict = watch.verdict(torch.tensor([final], dtype=dtype), warn=False)
+        assert verdict is not None
+        return bool(verdict.item())
+
+    assert monotone(0.5)
+    assert not monotone(2.0)
 
 
 def test_observers_see_the_exact_loss_at_the_steps_asked_for_and_can_stop() -> None:
