@@ -182,7 +182,8 @@ def test_history_ends_where_the_simulation_ends_and_starts_at_the_start() -> Non
     setting, pace = Setting(concepts=3), Pace(1.0, 1000)
     record, found = history(setting, seeds=range(3), pace=pace), simulate(setting, seeds=range(3), pace=pace)
     last = record[record["clock"] == 1000].reset_index(drop=True)
-    np.testing.assert_allclose(last["unembedding"], found.per_seed()["unembedding"], atol=1e-12)
+    for name in MEASURES:
+        np.testing.assert_allclose(last[name], found.per_seed()[name], atol=1e-12, err_msg=name)
     first = record[record["clock"] == 0].reset_index(drop=True)
     np.testing.assert_allclose(first["matched"], untrained(found)["matched"], atol=1e-12)
     assert record["monotone"].all()
