@@ -2,6 +2,7 @@
 # make test    set up, then the whole suite: unit tests, the chapters' outputs, the build, the pages in a browser
 # make serve   show the built book on http://127.0.0.1:8000 (another port: make serve PORT=8080)
 # make record  run the chapters and keep their outputs as the reference (one of them: make record CHAPTER=training)
+# make results make every record in results/ anew
 # make clean   remove what was built; .venv stays
 
 PYTHON   ?= python3
@@ -13,7 +14,7 @@ VENV     ?= .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.linrep-installed
 
-.PHONY: help setup model book test serve record clean
+.PHONY: help setup model book test serve record results clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +48,9 @@ serve: setup
 
 record: setup model
 	$(BIN)/python tests/record.py $(CHAPTER)
+
+results: setup
+	for name in $$($(BIN)/python -m linrep.experiments.catalogue); do $(BIN)/linrep run $$name || exit; done
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

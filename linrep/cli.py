@@ -117,6 +117,29 @@ def _simulate(
         _emit(simulation.to_record(), json)
 
 
+@app.command("run")
+def _run(
+    name: Annotated[str, typer.Argument(help="An experiment; without a known name, the list of them.")],
+    size: Annotated[Literal["smoke", "paper"], typer.Option(help="smoke: small, to try it.")] = "paper",
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Where to; - for stdout [results/NAME.json].")
+    ] = None,
+    version: Version = False,
+) -> None:
+    """Run a named experiment and write its record, by default the one that the book reads."""
+    from linrep.experiments.catalogue import experiment
+    from linrep.results import results_folder
+
+    run = experiment(name)
+    if json is None and size == "smoke":
+        raise InputError("--size smoke needs --json FILE: the records in results/ are full-size runs")
+    path = json if json is not None else results_folder() / f"{name}.json"
+    _check_targets(path, None)
+    _emit(run(size), path)
+    if json is None:
+        print(f"written: {path}")
+
+
 @app.command("probe")
 def _probe(
     model: Annotated[str, typer.Option(metavar="NAME|PATH|HUB-ID", help="The language model.")],

@@ -6,6 +6,7 @@ dL/dF = E G and dL/dG = Eᵀ F.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +19,15 @@ from linrep.seeds import stream
 from linrep.start import Tables
 
 CHUNK = 500  # minibatches drawn at a time
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A loss of the logits F Gᵀ, with its gradient: what gradient descent can be asked to descend."""
+
+    def value_and_gradient(self, tables: Tables) -> tuple[Float[Tensor, " replicates"], Tables]:
+        """The loss, and its gradient in F and in G."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,13 +135,32 @@ def complete_population(graphs: Sequence[ConceptGraph]) -> Population:
         InputError: no graph, or graphs of different size.
         TooLargeError: the tables would not fit in memory.
     """
-    sizes = sorted({graph.concepts for graph in graphs})
-    if len(sizes) != 1:
-        raise InputError(f"graphs of {sizes} concepts in one batch; one size is needed")
-    m = sizes[0]
+    m = _one_size(graphs)
     require_complete(len(graphs), m)
     tokens = all_tokens(m)
     return Population(all_contexts(m), tokens, tokens, np.stack([_positive(graph.joint()) for graph in graphs]))
+
+
+def masked_population(graphs: Sequence[ConceptGraph], masks: Int[np.ndarray, "masks concepts"]) -> Population:
+    """All tokens, and the contexts that some masks leave of them, each as often (paper, Figure 2).
+
+    Args:
+        masks: 1 where the entry of a token stays known, else 0; rows differ.
+
+    Raises:
+        InputError: no graph, graphs of different size, masks of another width or entries, a mask twice.
+        TooLargeError: the tables would not fit in memory.
+    """
+    m = _one_size(graphs)
+    if masks.ndim != 2 or masks.shape[1] != m or not len(masks) or not np.isin(masks, (0, 1)).all():
+        raise InputError(f"masks of shape {masks.shape} given; need one or more rows of {m} entries, each 0 or 1")
+    if len(np.unique(masks, axis=0)) < len(masks):
+        raise InputError(f"{len(masks)} masks given, some of them twice; each may be there once")
+    tokens = all_tokens(m)
+    contexts = _masked(masks, tokens)
+    _require(len(graphs), len(contexts), len(tokens), f"{len(contexts)} contexts by {len(tokens)} tokens")
+    joint = np.stack([_positive(graph.joint()) for graph in graphs])
+    return Population(contexts, tokens, masks.astype(np.int8), joint)
 
 
 def incomplete_population(
@@ -160,12 +179,10 @@ def incomplete_population(
     rng = stream(seed, "sampling", part=1)
     kept_masks = _draw(every, masks, rng, "masks")
     kept = _draw(np.arange(len(every))[:, None], tokens, rng, "tokens")[:, 0]
-    require_memory(9 * graph.concepts * len(kept_masks) * len(kept), f"{len(kept_masks)} masks of {len(kept)} tokens")
-    seen = np.where(kept_masks[:, None, :] == 1, every[kept], np.int8(UNKNOWN)).reshape(-1, graph.concepts)
-    _, first = np.unique(context_keys(seen), return_index=True)
-    _require(1, len(first), len(kept), f"{len(first)} contexts by {len(kept)} tokens")
+    contexts = _masked(kept_masks, every[kept])
+    _require(1, len(contexts), len(kept), f"{len(contexts)} contexts by {len(kept)} tokens")
     joint = _positive(graph.joint())[kept]
-    return Population(seen[first], every[kept], kept_masks, (joint / joint.sum())[None])
+    return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None])
 
 
 def require_complete(replicates: int, concepts: int) -> None:
@@ -178,6 +195,24 @@ def require_complete(replicates: int, concepts: int) -> None:
 def _require(replicates: int, contexts: int, tokens: int, what: str) -> None:
     """Refuse dense float64 tables (p(d, c), p(c given d) and two to compute them) that do not fit."""
     require_memory(4 * 8 * replicates * contexts * tokens, f"{replicates} replicate(s) of {what}")
+
+
+def _one_size(graphs: Sequence[ConceptGraph]) -> int:
+    """The number of concepts that all graphs have."""
+    sizes = sorted({graph.concepts for graph in graphs})
+    if len(sizes) != 1:
+        raise InputError(f"graphs of {sizes} concepts in one batch; one size is needed")
+    return sizes[0]
+
+
+def _masked(
+    masks: Int[np.ndarray, "masks concepts"], tokens: Int[np.ndarray, "tokens concepts"]
+) -> Int[np.ndarray, "contexts concepts"]:
+    """The context states that some mask makes of some token, each once, in the order of `all_contexts`."""
+    require_memory(9 * masks.size * len(tokens), f"{len(masks)} masks of {len(tokens)} tokens")
+    seen = np.where(masks[:, None, :] == 1, tokens, np.int8(UNKNOWN)).reshape(-1, tokens.shape[1])
+    _, first = np.unique(context_keys(seen), return_index=True)
+    return seen[first]
 
 
 def _positive(joint: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " tokens"]:

@@ -126,6 +126,44 @@ def read_record(path: Path) -> Record:
     return Record(**envelope, body={name: value for name, value in content.items() if name not in _ENVELOPE})
 
 
+def results_folder() -> Path:
+    """The folder of the recorded results, beside the package in its source tree.
+
+    Raises:
+        InputError: linrep is installed away from its source tree, which has the records.
+    """
+    folder = Path(__file__).resolve().parent.parent / "results"
+    if not folder.is_dir():
+        raise InputError(f"no recorded results in {folder}; run from a clone of the repository")
+    return folder
+
+
+def require_agreement(
+    recorded: pd.DataFrame, live: pd.DataFrame, *, on: Sequence[str], columns: Sequence[str], tolerance: float
+) -> None:
+    """Hold rows computed here and now to those of a record: every live row must be on record, with the same numbers.
+
+    Args:
+        on: the columns that name a row. columns: the numbers compared.
+        tolerance: the largest difference allowed, absolute for numbers below 1 and relative above.
+
+    Raises:
+        LinrepError: no live row, a live row that is not on record, or a number that differs; names the first one.
+    """
+    keys = list(on)
+    if live.empty:
+        raise LinrepError("no live row to hold to the record")
+    both = live.merge(recorded, on=keys, how="left", suffixes=("", " recorded"), indicator=True, validate="one_to_one")
+    for row in both.to_dict("records"):
+        name = ", ".join(f"{key} = {row[key]}" for key in keys)
+        if row["_merge"] != "both":
+            raise LinrepError(f"{name} is not on record")
+        for column in columns:
+            now, then = row[column], row[f"{column} recorded"]
+            if not abs(now - then) <= tolerance * max(1.0, abs(then)):
+                raise LinrepError(f"{name}: {column} is {now:.6g}, on record it is {then:.6g}")
+
+
 def finite_or_none(value: float) -> float | None:
     """The number, or None (JSON's null) for one that is not known."""
     return value if math.isfinite(value) else None

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from linrep.errors import DivergenceError, InputError, StepSizeWarning
-from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
+from linrep.loss import Loss, Minibatches, PopulationLoss, minibatch_gradient
 from linrep.population import Population
 from linrep.start import Tables
 
@@ -72,6 +72,7 @@ def train(
     config: TrainConfig,
     *,
     seeds: Sequence[int],
+    loss: Loss | None = None,
     record_at: Sequence[int] = (),
     observe: Observer | None = None,
     require_monotone: bool = False,
@@ -82,6 +83,7 @@ def train(
 
     Args:
         seeds: one for each replicate: names it in errors, and seeds the minibatches.
+        loss: what gd descends and `Trained.loss` reports; None for the exact cross-entropy of the population.
         record_at: steps after which `observe(step, tables, loss)` is called with the exact loss; 0 is the start. An
             observer that returns True ends the run.
         require_monotone: end with LossRoseError as soon as the loss is seen to rise (gd only).
@@ -89,6 +91,7 @@ def train(
         progress: show a bar with an estimate on a terminal.
 
     Raises:
+        InputError: a loss other than the cross-entropy with sgd or adam, whose minibatches are drawn for that one.
         DivergenceError: a loss is no longer finite; names the replicate, the step and a smaller step size.
         TooLargeError: the tables would not fit in memory.
 
@@ -96,7 +99,9 @@ def train(
         StepSizeWarning: gradient descent whose loss rose in some replicate.
     """
     tables = (start[0].clone(), start[1].clone())
-    exact = PopulationLoss.of(population, dtype=tables[0].dtype, device=str(tables[0].device))
+    if loss is not None and config.optimizer != "gd":
+        raise InputError(f"a loss of one's own is descended by gd only; the optimizer is {config.optimizer}")
+    exact = loss or PopulationLoss.of(population, dtype=tables[0].dtype, device=str(tables[0].device))
     step = _stepper(tables, population, exact, config, seeds)
     watch = _Watch(config, seeds, tables[0].dtype)
     marks = set(record_at)
@@ -105,7 +110,7 @@ def train(
               disable=None if progress else True, leave=False) as bar:  # fmt: skip
         while True:
             if taken in marks and observe is not None:
-                stopped = bool(observe(taken, tables, watch.finite(exact.value(tables), taken)))
+                stopped = bool(observe(taken, tables, watch.finite(exact.value_and_gradient(tables)[0], taken)))
             if stopped or taken == config.steps:
                 break
             following = min([mark for mark in marks if mark > taken], default=config.steps)
@@ -115,7 +120,7 @@ def train(
                 raise LossRoseError
             bar.update(end - taken)
             taken = end
-    final = watch.finite(exact.value(tables), taken)
+    final = watch.finite(exact.value_and_gradient(tables)[0], taken)
     return Trained(*tables, final, watch.verdict(final, warn=warn), taken)
 
 
@@ -185,9 +190,7 @@ def _some(seeds: Sequence[int], most: int = 8) -> str:
     return ", ".join(map(str, seeds[:most])) + (", ..." if len(seeds) > most else "")
 
 
-def _stepper(
-    tables: Tables, population: Population, exact: PopulationLoss, config: TrainConfig, seeds: Sequence[int]
-) -> Step:
+def _stepper(tables: Tables, population: Population, exact: Loss, config: TrainConfig, seeds: Sequence[int]) -> Step:
     """The function that takes one step in place and returns the loss it saw before it."""
     if config.optimizer == "gd":
         return lambda tables: _descend(tables, exact, config.step_size)
@@ -198,7 +201,7 @@ def _stepper(
     return lambda tables: _adam(tables, batches, adam)
 
 
-def _descend(tables: Tables, exact: PopulationLoss, step_size: float) -> Float[Tensor, " replicates"]:
+def _descend(tables: Tables, exact: Loss, step_size: float) -> Float[Tensor, " replicates"]:
     value, gradients = exact.value_and_gradient(tables)
     for table, gradient in zip(tables, gradients, strict=True):
         table.sub_(gradient, alpha=step_size)

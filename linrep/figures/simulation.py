@@ -1,10 +1,6 @@
-"""Figures: arrays in, Figure out. Nothing is computed here and nothing is saved.
-
-Colours are seaborn's colour-blind palette; every figure has a white ground, so that it reads in dark mode and in print.
-"""
+"""Figures of the simulated worlds: arrays in, Figure out."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -15,28 +11,12 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-STYLE: dict[Any, Any] = {
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "font.size": 10,
-    "figure.dpi": 110,
-}
-PALETTE = sns.color_palette("colorblind")
-
-
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure in the book's style; it is closed for pyplot, so that a notebook shows it once."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
-    plt.close(figure)
-    return figure, list(axes[0])
+from linrep.figures.style import PALETTE, STYLE, empty_figure
 
 
 def concept_graph(graph: nx.DiGraph, names: Sequence[str], notes: Sequence[str]) -> Figure:
     """The DAG of the concepts, parents on the left, with a note under each name."""
-    figure, (axis,) = _figure(6, 3.6)
+    figure, (axis,) = empty_figure(6, 3.6)
     layers = dict(enumerate(nx.topological_generations(graph)))
     for layer, nodes in layers.items():
         for node in nodes:
@@ -56,7 +36,7 @@ def probability_table(
     p: Float[np.ndarray, "contexts tokens"], contexts: Sequence[str], tokens: Sequence[str]
 ) -> Figure:
     """p(c given d) as a table of shades with its numbers; an empty cell is an exact zero."""
-    figure, (axis,) = _figure(0.75 * len(tokens) + 2.4, 0.42 * len(contexts) + 1)
+    figure, (axis,) = empty_figure(0.75 * len(tokens) + 2.4, 0.42 * len(contexts) + 1)
     labels = np.where(p > 0, np.char.mod("%.2f", p), "")
     sns.heatmap(
         p, ax=axis, annot=labels, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=0.5, linecolor="0.85",
@@ -105,7 +85,7 @@ def against_clock(record: pd.DataFrame, cosines: Mapping[str, str], marks: Mappi
         cosines: column to label.
         marks: label to clock, drawn as vertical lines.
     """
-    figure, (left, right) = _figure(8.4, 3.3, 2)
+    figure, (left, right) = empty_figure(8.4, 3.3, 2)
     shown = record[record["clock"] > 0]
     _bands(left, shown, {"kl": "KL divergence"})
     _bands(right, shown.assign(**{column: 1 - shown[column] for column in cosines}), cosines)
@@ -129,7 +109,7 @@ def _bands(axis: Axes, record: pd.DataFrame, columns: Mapping[str, str]) -> None
 def beside_paper(table: pd.DataFrame) -> Figure:
     """Ours and the paper's mean cosines with standard errors; one panel for each cosine, m along the axis."""
     cosines = list(dict.fromkeys(table.index.get_level_values("cosine")))
-    figure, axes = _figure(2.9 * len(cosines), 3, len(cosines))
+    figure, axes = empty_figure(2.9 * len(cosines), 3, len(cosines))
     for axis, cosine in zip(axes, cosines, strict=True):
         part = table.xs(cosine, level="cosine")
         for number, (source, marker) in enumerate((("ours", "o"), ("paper", "s"))):
@@ -140,51 +120,4 @@ def beside_paper(table: pd.DataFrame) -> Figure:
         axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel="concepts m", ylabel=f"mean cosine {cosine}")
         axis.set_ylim(0.94, 1.0)
     axes[0].legend(frameon=False, loc="lower right")
-    return figure
-
-
-def cosine_heatmaps(
-    matrices: Mapping[str, Float[np.ndarray, "concepts concepts"]], names: Sequence[str], *, largest: float
-) -> Figure:
-    """Mean cosine between the steering vectors of each two concepts, one panel above the other for each inner product.
-
-    Args:
-        largest: the cosine at which the colours end, on both sides of zero.
-    """
-    size = 0.2 * len(names)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(matrices),
-            1,
-            figsize=(size + 2.6, len(matrices) * (size + 0.3) + 1),
-            layout="constrained",
-            squeeze=False,
-        )
-    plt.close(figure)
-    for number, (axis, (title, matrix)) in enumerate(zip(axes[:, 0], matrices.items(), strict=True)):
-        last = number == len(matrices) - 1
-        sns.heatmap(
-            matrix, ax=axis, cmap="RdBu_r", vmin=-largest, vmax=largest, square=True, yticklabels=list(names),
-            xticklabels=list(names) if last else False, cbar_kws={"label": f"mean cosine, {title}", "shrink": 0.7},
-        )  # fmt: skip
-        axis.tick_params(axis="both", length=0, labelsize=9)
-    return figure
-
-
-def within_against_null(table: pd.DataFrame) -> Figure:
-    """Mean cosine within each concept, with its standard error, beside that of shuffled partners.
-
-    Args:
-        table: index the concept; columns within, stderr, shuffled.
-    """
-    ordered = table.sort_values("within")
-    figure, (axis,) = _figure(6.4, 0.26 * len(ordered) + 1)
-    place = np.arange(len(ordered))
-    axis.hlines(place, ordered["shuffled"], ordered["within"], color="0.85", lw=1.5)
-    within, error = ordered["within"].to_numpy(float), ordered["stderr"].to_numpy(float)
-    axis.errorbar(within, place, xerr=error, fmt="o", color=PALETTE[0], capsize=2, label="word pairs")
-    axis.scatter(ordered["shuffled"], place, marker="x", color=PALETTE[1], label="shuffled partners")
-    axis.axvline(0, color="0.6", lw=0.8)
-    axis.set(yticks=place, yticklabels=list(ordered.index), xlabel="mean cosine within the concept")
-    axis.legend(frameon=False, loc="lower right")
     return figure

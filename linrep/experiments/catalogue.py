@@ -1,0 +1,33 @@
+"""The experiments that `linrep run` knows by name: each makes one record, `results/NAME.json`."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Literal
+
+from linrep.errors import InputError
+from linrep.results import Record
+
+Size = Literal["smoke", "paper"]
+Experiment = Callable[[Size], Record]
+
+EXPERIMENTS = {
+    "theorems": "linrep.experiments.theorems:record",
+}
+"""Name to the function that makes its record, in the order in which `make results` runs them."""
+
+
+def experiment(name: str) -> Experiment:
+    """The function behind a name.
+
+    Raises:
+        InputError: there is no such experiment; the message lists those that there are.
+    """
+    if name not in EXPERIMENTS:
+        raise InputError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    module, _, function = EXPERIMENTS[name].partition(":")
+    found: Experiment = getattr(import_module(module), function)
+    return found
+
+
+if __name__ == "__main__":
+    print("\n".join(EXPERIMENTS))

@@ -1,0 +1,20 @@
+"""The table of theorems: every claim of the theory chapters, computed afresh."""
+
+import time
+from importlib import import_module
+
+from linrep.claims import Claim, claims_record
+from linrep.experiments.catalogue import Size
+from linrep.results import Record
+
+CHAPTERS: tuple[str, ...] = ()
+"""The experiment modules of the theory chapters, in reading order; each has `claims() -> list[Claim]`."""
+
+
+def record(size: Size) -> Record:
+    """The record of all claims; both sizes compute what the chapters compute."""
+    began = time.perf_counter()
+    claims: list[Claim] = []
+    for chapter in CHAPTERS:
+        claims += import_module(f"linrep.experiments.{chapter}").claims()
+    return claims_record(claims, seconds=round(time.perf_counter() - began, 3))
