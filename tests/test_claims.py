@@ -81,7 +81,9 @@ def test_the_record_must_hold_claims(folder: Path) -> None:
     ],
 )
 def test_what_is_no_claim_is_refused(change: dict, complaint: str) -> None:
-    with pytest.raises((InputError, TypeError), match=complaint):  # the type check of the tests may be the first to see it
+    with pytest.raises(
+        (InputError, TypeError), match=complaint
+    ):  # the type check of the tests may be the first to see it
         replace(CLAIM, **change)
 
 

@@ -27,7 +27,8 @@ from linrep.results import Record, require_agreement
 from linrep.setting import Setting
 from linrep.simulate import Simulation, simulate
 from linrep.theory import interaction
-from linrep.theory.orthogonality import log_odds, log_odds_gaps, relation, theorem_cases, theorem_cosines
+from linrep.theory.log_odds import true_log_odds
+from linrep.theory.orthogonality import log_odds_gaps, relation, theorem_cases, theorem_cosines
 
 SEEDS = st.integers(1000, 10**6)
 EXACT = 1e-9
@@ -86,7 +87,7 @@ def test_the_cases_are_those_of_the_definition(m: int, kind: str) -> None:
 def test_exact_log_odds_are_those_of_p_of_c_given_d_in_every_context_of_the_case(seed: int) -> None:
     population = worlds(seed)
     cases = theorem_cases(population.tokens, population.contexts)
-    true = log_odds(population.joint, cases.tokens)
+    true = true_log_odds(population.joint, cases.tokens)
     for end in (0, 1):  # from p(c given d) itself, which the function never sees
         target = population.target[:, cases.contexts[:, end]]
         place = np.arange(len(cases.concept))
@@ -103,7 +104,7 @@ def test_exact_log_odds_make_theorem_7_hold_in_fully_connected_worlds(seed: int,
     assert np.abs(log_odds_gaps(population, *tables, cases)).max() < EXACT
     assert np.abs(theorem_cosines(*tables, cases)).max() < EXACT
     own = theorem_cosines(*tables, theorem_cases(population.tokens, population.contexts, "own"))
-    assert np.abs(own).min() > 0.25  # j = i is no case; 2/√(ℓ² + 4) with |ℓ| ≤ 3·ln 9
+    assert np.abs(own).min() > 0.25  # j = i is no case; 2/√(λ² + 4) with |λ| ≤ 3·ln 9
 
 
 @settings(max_examples=15, deadline=None)
@@ -194,7 +195,7 @@ def test_at_full_rank_no_model_opens_its_squares_less_than_its_own_logits_need(s
 
 
 def test_the_bound_at_full_rank_is_reached_where_the_log_odds_lie_along_the_least_singular_vector() -> None:
-    """An orthogonal corner with equal log-odds ℓ: |ℓ| = ℓ√2, σ = 1, f = (ℓ, ℓ), □ along f: |□| = ln OR/|f| exactly."""
+    """An orthogonal corner with equal log-odds x: |λ| = x√2, σ = 1, f = (x, x), □ along f: |□| = ln OR/|f| exactly."""
     tokens = all_tokens(2)
     G = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1.25, 1.25]], dtype=torch.float64)
     squares = interaction.token_squares(tokens, 0, 1)
@@ -215,7 +216,7 @@ def test_the_explicit_model_fits_any_world_and_comes_to_the_conclusion_of_coroll
     assert kl(population, far).max() < EXACT  # exp(−40) is far below
     squares = interaction.token_squares(population.tokens, 0, 1)
     first, second = (interaction.crossing_cosines(tables[1], squares).abs().max() for tables in (far, near))
-    # Δg_i·Δg_j = ℓ_i ℓ_j against lengths above 4T; probabilities in .1 to .9 keep |ℓ| below 3·ln 9
+    # Δg_i·Δg_j = λ_i λ_j against lengths above 4T; probabilities in .1 to .9 keep |λ| below 3·ln 9
     assert second < first < (3 * np.log(9)) ** 2 / 160
 
 
@@ -253,8 +254,8 @@ def test_degenerate_input_is_refused_by_name() -> None:
     cases = theorem_cases(tokens, contexts)
     squares = interaction.token_squares(tokens, 0, 1)
     zero = np.array([[0.0, 0.5, 0.25, 0.25]])
-    for refused in (lambda: log_odds(zero, cases.tokens), lambda: interaction.log_odds_ratio(zero, squares)):
-        with pytest.raises(InputError, match=r"p\(c\) is 0 at \(0, 0\); log-odds need every p\(c\) above 0"):
+    for refused in (lambda: true_log_odds(zero, cases.tokens), lambda: interaction.log_odds_ratio(zero, squares)):
+        with pytest.raises(InputError, match=r"p\(c\) of token 0 is 0; log-odds need p\(c\) > 0 for every token"):
             refused()
     with pytest.raises(InputError, match="concepts 1 and 1 given; need two different ones from 0 to 1"):
         interaction.token_squares(tokens, 1, 1)
@@ -276,7 +277,7 @@ def test_degenerate_input_is_refused_by_name() -> None:
         interaction.opening_at_full_rank(gaussian(4, 3, seed=3), np.zeros(4), tokens, squares)
     with pytest.raises(InputError, match="3 tokens of 2 concepts; the complete set is needed"):
         interaction.log_odds_norm(np.zeros(3), tokens[:3])
-    with pytest.raises(InputError, match="scale is 0"):
+    with pytest.raises(InputError, match="sharpness is 0"):
         interaction.explicit_model(complete_population([graph]), 0.0)
 
 

@@ -11,9 +11,13 @@ Size = Literal["smoke", "paper"]
 Experiment = Callable[[Size], Record]
 
 EXPERIMENTS = {
+    "context_sets": "linrep.experiments.linear:record",
+    "log_odds": "linrep.experiments.log_odds_time:record",
+    "orthogonality": "linrep.experiments.orthogonality_record:record",
     "theorems": "linrep.experiments.theorems:record",
 }
-"""Name to the function that makes its record, in the order in which `make results` runs them."""
+"""Name to the function that makes its record, in the order in which `make results` runs them: the
+table of theorems last, since it reads the others."""
 
 
 def experiment(name: str) -> Experiment:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from linrep.errors import InputError
 from linrep.geometry import unit
-from linrep.population import UNKNOWN, Population
+from linrep.population import Population
 from linrep.start import Tables
 from linrep.steering import counterfactual_pairs
-from linrep.theory.orthogonality import require_positive, require_two
+from linrep.theory.explicit import explicit_tables
+from linrep.theory.log_odds import require_positive
+from linrep.theory.orthogonality import require_two
 
 
 def token_squares(tokens: Int[np.ndarray, "tokens concepts"], i: int, j: int) -> Int[np.ndarray, "squares 2 2"]:
@@ -117,7 +119,7 @@ def least_singular_value(
 def log_odds_norm(
     logits: Float[np.ndarray, "*batch tokens"], tokens: Int[np.ndarray, "tokens concepts"]
 ) -> Float[np.ndarray, "*batch tokens"]:
-    """|ℓ(c)|, ℓ_i(c) the log-odds of concept i at c, for each token c of a complete set, from logits such as ln p(c).
+    """|λ(c)|, λ_i(c) the log-odds of concept i at c, for each token c of a complete set, from logits such as ln p(c).
 
     Raises:
         InputError: tokens that are not a complete set.
@@ -134,8 +136,8 @@ def opening_at_full_rank(
 ) -> Float[np.ndarray, "*batch squares"]:
     """At k = m, the least |□_ij g(c)| / S of a model whose logits at d = ⋄...⋄ are the ones given.
 
-    With rows Δg_i(c) that span the space, f(d) is fixed by the log-odds: |f(d)| ≤ |ℓ(c)| / σ_min(c). Hence
-    |□_ij g(c)| ≥ |ln OR_ij(c)| σ_min(c) / |ℓ(c)|; the best of the square's four corners is taken.
+    With rows Δg_i(c) that span the space, f(d) is fixed by the log-odds: |f(d)| ≤ |λ(c)| / σ_min(c). Hence
+    |□_ij g(c)| ≥ |ln OR_ij(c)| σ_min(c) / |λ(c)|; the best of the square's four corners is taken.
 
     Raises:
         InputError: k is not m, or tokens that are not a complete set.
@@ -179,28 +181,21 @@ def straightened(
     return straight
 
 
-def explicit_model(population: Population, scale: float) -> Tables:
-    """F and G at k = m + 1 with exact log-odds in every context, whatever the graph (ours).
+def explicit_model(population: Population, sharpness: float) -> Tables:
+    """`explicit_tables` of every replicate with b = sqrt(T), at k = m + 1: exact log-odds in every context.
 
-    f(d) = (1, √T φ(d)/2) and g(c) = (ln p(c), √T χ(c)), φ_i(d) = 1, −1, 0 for 1, 0, ⋄ and χ_i(c) = ±1: a token loses T
-    in the logit for each known entry of d that it contradicts, and the KL divergence falls like exp(−T).
+    f(d) = (1, √T φ(d)/2) and g(c) = (ln p(c), √T χ(c)): f is the same for all worlds.
 
     Args:
-        scale: T.
+        sharpness: T.
 
     Raises:
         InputError: T is not a positive number, or a p(c) is zero.
     """
-    if not (np.isfinite(scale) and scale > 0):
-        raise InputError(f"scale is {scale}; it must be a positive number")
-    require_positive(population.joint)
-    root, replicates = np.sqrt(scale), population.replicates
-    known = np.where(population.contexts == UNKNOWN, 0, 2 * population.contexts - 1) * root / 2
-    embedding = np.hstack([np.ones((len(known), 1)), known])
-    signs = np.broadcast_to((2 * population.tokens - 1) * root, (replicates, *population.tokens.shape))
-    unembedding = np.concatenate([np.log(population.joint)[..., None], signs], axis=-1)
-    repeated = np.broadcast_to(embedding, (replicates, *embedding.shape)).copy()
-    return torch.from_numpy(repeated), torch.from_numpy(unembedding)
+    scale = float(np.sqrt(max(sharpness, 0.0)))
+    made = [explicit_tables(p, population.contexts, sharpness=sharpness, scale=scale) for p in population.joint]
+    embedding, unembedding = (torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
+    return embedding, unembedding
 
 
 def _entropy(p: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -43,8 +43,8 @@ def require_positive(joint: Float[np.ndarray, "*batch tokens"]) -> None:
 
 
 def true_log_odds(
-    joint: Float[np.ndarray, " tokens"], pairs: Int[np.ndarray, "pairs 2"]
-) -> Float[np.ndarray, " pairs"]:
+    joint: Float[np.ndarray, "*batch tokens"], pairs: Int[np.ndarray, "pairs 2"]
+) -> Float[np.ndarray, "*batch pairs"]:
     """λ_i(c) = ln p(c(i→1))/p(c(i→0)): the true log-odds of i in every context that agrees with c and leaves i unknown.
 
     There p(c given d) = p(c)/p(d), so d drops out.
@@ -53,7 +53,7 @@ def true_log_odds(
         InputError: a p(c) that is not positive.
     """
     require_positive(joint)
-    return np.asarray(np.log(joint[pairs[:, 0]]) - np.log(joint[pairs[:, 1]]))
+    return np.asarray(np.log(joint[..., pairs[:, 0]]) - np.log(joint[..., pairs[:, 1]]))
 
 
 def marginal_log_odds(

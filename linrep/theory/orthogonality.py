@@ -18,6 +18,7 @@ from linrep.errors import InputError
 from linrep.geometry import unit
 from linrep.population import UNKNOWN, Population, agreement, context_keys
 from linrep.steering import counterfactual_pairs
+from linrep.theory.log_odds import true_log_odds
 
 Kind = Literal["theorem", "contradicting", "own"]
 """Theorem 7's cases; the same with d(j→1 − c_j) in place of d(j→c_j), which is not in D_c; the same with j = i."""
@@ -69,18 +70,6 @@ def theorem_cases(
     return Cases(table[:, 0], table[:, 1], table[:, 2:4], table[:, 4:6])
 
 
-def log_odds(
-    joint: Float[np.ndarray, "replicates tokens"], pairs: Int[np.ndarray, "pairs 2"]
-) -> Float[np.ndarray, "replicates pairs"]:
-    """ln p(c(i→1)) / p(c(i→0)): the true log-odds of i in every context of D_c, whatever the graph.
-
-    Raises:
-        InputError: a p(c) that is zero.
-    """
-    require_positive(joint)
-    return np.asarray(np.log(joint[:, pairs[:, 0]]) - np.log(joint[:, pairs[:, 1]]))
-
-
 def log_odds_gaps(
     population: Population,
     embedding: Float[Tensor, "replicates contexts dim"],
@@ -97,7 +86,7 @@ def log_odds_gaps(
     steering = unembedding[:, cases.tokens[:, 0]] - unembedding[:, cases.tokens[:, 1]]
     at = embedding[:, cases.contexts]  # (replicates, cases, 2, dim)
     seen = (at * steering.unsqueeze(2)).sum(dim=-1).double().cpu().numpy()
-    return np.asarray(seen - log_odds(population.joint, cases.tokens)[:, :, None])
+    return np.asarray(seen - true_log_odds(population.joint, cases.tokens)[:, :, None])
 
 
 def theorem_cosines(
@@ -137,17 +126,6 @@ def require_two(i: int, j: int, concepts: int) -> None:
     """
     if i == j or not 0 <= i < concepts or not 0 <= j < concepts:
         raise InputError(f"concepts {i} and {j} given; need two different ones from 0 to {concepts - 1}")
-
-
-def require_positive(joint: Float[np.ndarray, "*batch tokens"]) -> None:
-    """Refuse a world in which log-odds are undefined.
-
-    Raises:
-        InputError: names the first p(c) that is zero.
-    """
-    if not (joint > 0).all():
-        where = tuple(int(n) for n in np.argwhere(~(joint > 0))[0])
-        raise InputError(f"p(c) is {joint[where]:g} at {where}; log-odds need every p(c) above 0")
 
 
 def _forgetting(
