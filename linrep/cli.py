@@ -140,6 +140,20 @@ def _run(
         print(f"written: {path}")
 
 
+@app.command("claims")
+def _claims(json: JsonFile = None, version: Version = False) -> None:
+    """The ledger: every claim of the theory chapters with its verdict, number and control."""
+    from linrep.claims import RECORD, recorded_claims
+    from linrep.report import print_claims
+    from linrep.results import read_record, results_folder
+
+    if json is None:
+        print_claims(recorded_claims())
+    else:
+        _check_targets(json, None)
+        _emit(read_record(results_folder() / f"{RECORD}.json"), json)
+
+
 @app.command("probe")
 def _probe(
     model: Annotated[str, typer.Option(metavar="NAME|PATH|HUB-ID", help="The language model.")],

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from linrep.claims import Claim, shown
 from linrep.simulate import MEASURES, Simulation
 
 _HEADS = {
@@ -74,6 +75,17 @@ def print_models(models: Sequence[Any]) -> None:
     for model in models:
         size = f"{model.bytes / 1e6:.1f} MB"
         table.add_row(model.name, model.licence, size, model.sha256, _yes(model.present), _yes(model.converted))
+    Console(width=140).print(table)
+
+
+def print_claims(claims: Sequence[Claim]) -> None:
+    """One row for each claim; its statement, hypotheses and place are in the book's table of theorems."""
+    table = Table(
+        Column("claim", no_wrap=True), "source", Column("verdict", no_wrap=True), "number", "control", "where"
+    )
+    for claim in claims:
+        numbers = (shown(claim.number), shown(claim.control))
+        table.add_row(*(escape(text) for text in (claim.key, claim.source, claim.verdict, *numbers, claim.where)))
     Console(width=140).print(table)
 
 
