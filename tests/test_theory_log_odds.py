@@ -7,6 +7,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
@@ -17,8 +18,9 @@ from linrep.errors import InputError, LinrepError
 from linrep.experiments import log_odds as chapter
 from linrep.experiments import log_odds_explicit, log_odds_independent, log_odds_markov, log_odds_time
 from linrep.figures import log_odds as figures
+from linrep.loss import PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import UNKNOWN, all_contexts, complete_population
+from linrep.population import UNKNOWN, Population, all_contexts, complete_population
 from linrep.setting import Setting
 from linrep.theory import explicit, log_odds, spans
 
@@ -396,7 +398,7 @@ def test_record_and_its_live_slice_agree(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(both) == len(live) == 3 * 4
     for column in ("kl", "agreeing", "contradicting", "dispersion"):
         np.testing.assert_allclose(both[f"{column}_x"], both[f"{column}_y"], rtol=1e-9)
-    assert log_odds_time.step_effect(rows) < 0.05
+    assert log_odds_time.step_effect(rows)[["agreeing", "contradicting"]].max().max() < 0.05
     assert len(log_odds_time.late_table(rows)) == 1
     with pytest.raises(InputError, match="there is no arm 'none'"):
         log_odds_time.gaps_along("none", seeds=range(1000, 1001), pace=Pace(1.0, 10), horizon=100)
@@ -413,6 +415,70 @@ def test_gaps_of_a_planted_model_are_zero_on_agreeing_pairs_only() -> None:
     found = log_odds_time.gaps(population, 0, explicit.balanced_tables(logits))
     assert found["agreeing"] < ROUNDING
     assert found["contradicting"] > 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS)
+def test_completed_log_odds_are_those_of_the_completed_model_and_true_where_there_are_any(seed: int) -> None:
+    population = complete_population([world(seed, concepts=3, edges=1)])
+    joint, contexts, tokens = population.joint[0], population.contexts, population.tokens
+    logits = explicit.completed_logits(joint, contexts, sharpness=6.0)
+    for i, pairs in enumerate(population.token_pairs):
+        rows = log_odds.contexts_without(contexts, i)
+        found = log_odds.completed_log_odds(joint, tokens, contexts[rows], pairs)
+        np.testing.assert_allclose(found, logits[rows][:, pairs[:, 0]] - logits[rows][:, pairs[:, 1]], atol=ROUNDING)
+        agrees = log_odds.agrees_off(contexts[rows], tokens, pairs, i)
+        true = np.broadcast_to(log_odds.true_log_odds(joint, pairs), found.shape)
+        np.testing.assert_allclose(found[agrees], true[agrees], atol=ROUNDING)
+    assert log_odds_time.gaps(population, 0, explicit.balanced_tables(logits))["completed"] < ROUNDING
+
+
+def plane_model(sharpness: float) -> tuple[Population, np.ndarray, np.ndarray]:
+    """rem-plane: four tokens at the corners of a quadrilateral that is no parallelogram, contexts by its normals."""
+    population = complete_population([ConceptGraph.from_tables([[], []], [0.3, 0.35])])
+    odds = log_odds.marginal_log_odds(population.joint[0], population.tokens)
+    corner = {(a, b): np.array([a, b], dtype=float) for a in (0, 1) for b in (0, 1)}
+    corner[1, 1] = corner[1, 1] + 0.3 * np.array([-odds[1], odds[0]])
+    middle = sum(corner.values()) / 4
+
+    def outward(known: int, value: int) -> tuple[np.ndarray, np.ndarray]:
+        """The edge of the tokens with that entry, from 0 to 1 of the other, and its outward unit normal."""
+        start, end = (corner[(value, o) if known == 0 else (o, value)] for o in (0, 1))
+        edge = end - start
+        normal = np.array([edge[1], -edge[0]]) / np.linalg.norm(edge)
+        return edge, normal if normal @ (start - middle) > 0 else -normal
+
+    rows = []
+    for context in population.contexts.tolist():
+        known = [j for j in (0, 1) if context[j] != UNKNOWN]
+        if not known:
+            rows.append(odds)
+        elif len(known) == 1:
+            edge, normal = outward(known[0], context[known[0]])
+            rows.append(sharpness * normal + odds[1 - known[0]] * edge / (edge @ edge))
+        else:
+            rows.append(sharpness * (outward(0, context[0])[1] + outward(1, context[1])[1]))
+    return population, np.array(rows), np.array([corner[tuple(token)] for token in population.tokens.tolist()])
+
+
+def test_two_dimensions_fit_two_concepts_without_parallel_steering_vectors() -> None:
+    """rem-plane: the fit becomes perfect, agreeing log-odds are exact at every T, the projections span the plane."""
+    divergences = []
+    for sharpness in (5.0, 10.0, 50.0):
+        population, F, G = plane_model(sharpness)
+        loss = PopulationLoss.of(population, dtype=torch.float64, device="cpu")
+        value = loss.value((torch.from_numpy(F)[None], torch.from_numpy(G)[None]))
+        divergences.append(float(value[0]) - population.entropy[0])
+        odds = log_odds.marginal_log_odds(population.joint[0], population.tokens)
+        for i, pairs in enumerate(population.token_pairs):
+            rows = log_odds.contexts_without(population.contexts, i)
+            model = log_odds.model_log_odds(F[rows], G, pairs)
+            agrees = log_odds.agrees_off(population.contexts[rows], population.tokens, pairs, i)
+            gap = log_odds.log_odds_gap(model, odds[i], agrees)
+            assert gap.agreeing < ROUNDING < 1 < gap.contradicting * 10
+            assert spans.subspace_dimension(model.T, tolerance=1e-6) == 2
+    assert divergences[0] > 10 * divergences[1] > 0
+    assert divergences[2] < 1e-12
 
 
 def test_figures_draw_what_they_are_given(tables: dict[str, object]) -> None:

@@ -58,8 +58,8 @@ def step_scope(*, starts: int = 1000, steps: int = 300, seed: int = 0) -> pd.Dat
 
     Returns:
         One row for each band and start: opposed (u·v < 0), allowed (the step is at most `largest_step`), rises (the
-        cosine never falls), falls (the loss never rises), blown, cosine (the last), formula (the largest gap to
-        `cosine_of_ratio`).
+        cosine never falls), falls (the loss never rises), settles (it does not rise again once it has fallen), blown,
+        cosine (the last), formula (the largest gap to `cosine_of_ratio`).
     """
     u, v = random_pairs(starts, seed=seed)
     scale = np.exp((u * v).sum(axis=1))  # 1/L
@@ -123,18 +123,18 @@ def claims(
     orthogonal: pd.DataFrame | None = None,
     arms: pd.DataFrame | None = None,
     runs: Runs | None = None,
-    fixed_points: Runs | None = None,
     training: pd.DataFrame | None = None,
     example: pd.DataFrame | None = None,
 ) -> list[Claim]:
     """The chapter's claims; a table that is not given is computed as the chapter computes it."""
     scope = step_scope() if scope is None else scope
     opposite = opposite_starts() if opposite is None else opposite
+    arms = joint.broken_arms() if arms is None else arms
     return [
         _pair_claim(scope, opposite),
         _step_claim(scope),
         *joint.claims(orthogonal, arms),
-        *generic.claims(runs, fixed_points),
+        *generic.claims(arms, runs),
         *closeness.claims(training, example),
     ]
 
@@ -185,10 +185,12 @@ def _outcome(
 ) -> dict[str, object]:
     """What became of each start."""
     ratio, squared_sine = start_ratio(u, v)
+    fell = np.diff(path.log_loss, axis=0) <= TOLERANCE
     formula = cosine_of_ratio(ratio_path(ratio, path.rate), np.broadcast_to(squared_sine, path.cosine.shape))
     return {
         "rises": (np.diff(path.cosine, axis=0) >= -ROUNDING).all(axis=0),
-        "falls": path.finite & (np.diff(path.log_loss, axis=0) <= TOLERANCE).all(axis=0),
+        "falls": path.finite & fell.all(axis=0),
+        "settles": (np.maximum.accumulate(fell, axis=0) == fell).all(axis=0),
         "blown": ~path.finite,
         "cosine": path.cosine[-1],
         "formula": np.abs(formula - path.cosine).max(axis=0),

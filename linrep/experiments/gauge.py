@@ -23,8 +23,9 @@ from linrep.train import TrainConfig, train
 CONDITIONS = (1, 3, 10, 30)
 """Condition numbers κ of A; 1 is the control, an orthogonal A."""
 
-ORTHOGONAL = "chosen"
-"""In place of a condition number: the A that makes the concepts' directions orthogonal, made from them alone."""
+UNDONE = f"{CONDITIONS[-1]}, undone"
+"""In place of a condition number: the last of them, then the A that makes the concepts' directions orthogonal, made
+from the unembeddings under that gauge alone."""
 
 
 def random_gauges(condition: float, *, seeds: Sequence[int], dim: int) -> Float[Tensor, "replicates dim dim"]:
@@ -37,7 +38,7 @@ def random_gauges(condition: float, *, seeds: Sequence[int], dim: int) -> Float[
 
 
 def gauge_rows(simulation: Simulation) -> pd.DataFrame:
-    """Every trained model under every gauge: one row for each condition number, and one for the chosen A, per seed.
+    """Every trained model under every gauge: one row for each condition number and one for `UNDONE`, per seed.
 
     Columns: condition, seed; loss moves (relative); U moves, UE moves; size, |F|² + |G|², which weight decay would
     punish; the measures of `Linearity`; U above, E above: how far above `cones.gauge_bound` the nearest concept is.
@@ -45,9 +46,12 @@ def gauge_rows(simulation: Simulation) -> pd.DataFrame:
     (run,) = simulation.runs
     tables = (run.trained.embedding, run.trained.unembedding)
     dim = simulation.setting.width
-    parts = [_rows(run, random_gauges(k, seeds=simulation.seeds, dim=dim)).assign(condition=str(k)) for k in CONDITIONS]
-    chosen = cones.orthogonalising_gauge(directions(concept_vectors(tables[1], run.batch.population.token_pairs)))
-    return pd.concat([*parts, _rows(run, chosen).assign(condition=ORTHOGONAL)], ignore_index=True)
+    gauges = {str(k): random_gauges(k, seeds=simulation.seeds, dim=dim) for k in CONDITIONS}
+    last = gauges[str(CONDITIONS[-1])]
+    moved = cones.gauge(tables, last)[1]
+    undo = cones.orthogonalising_gauge(directions(concept_vectors(moved, run.batch.population.token_pairs)))
+    gauges[UNDONE] = undo @ last
+    return pd.concat([_rows(run, each).assign(condition=name) for name, each in gauges.items()], ignore_index=True)
 
 
 def gauge_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The chapter on what "linear" means: its record of context sets, and its claims."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -72,6 +73,13 @@ def recorded_pace(found: Record, group: str) -> Pace:
     """The pace of one group of a record."""
     pace: dict[str, Any] = found.body["paces"][group]
     return Pace(pace["step_size"], pace["steps"])
+
+
+def by_dimension(dims: Sequence[int], *, pace: Pace) -> pd.DataFrame:
+    """U in spaces of some dimensions, for the contexts that know C1 and C2 together, each alone, or all of these."""
+    sets = {"C1, C2, both": OURS["C1, C2, both"], "C1 and C2": FIGURE_2["C1 and C2"], "C1, C2": ("100", "010")}
+    found = [rows(train_sets(sets, seeds=SEEDS, pace=pace, dim=dim)).assign(k=dim) for dim in dims]
+    return pd.concat(found, ignore_index=True)
 
 
 def half_step_moves(table: pd.DataFrame) -> pd.DataFrame:

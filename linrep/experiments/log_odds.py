@@ -102,10 +102,10 @@ def _not_implied(along: pd.DataFrame) -> Claim:
 
 
 def _theorem10(spans: pd.DataFrame) -> Claim:
-    """Holds when the rank stays within 2^n under the hypothesis, and passes it where only agreeing c satisfy it."""
+    """Holds when projections are equal under the hypothesis (rank 1), and pass 2^n where only agreeing c satisfy it."""
     exact, fitted = (spans[spans["model"] == name] for name in ("completed", "free"))
     held = exact[["agreeing", "contradicting"]].to_numpy().max() < EXACT and fitted["agreeing"].max() < EXACT
-    within = (exact["rank"] <= 2 ** exact["neighbours"]).all()
+    within = (exact["rank"] <= 1).all() and exact["dispersion"].max() < EXACT
     passed = fitted[fitted["neighbours"] <= 2]
     return Claim(
         key="theorem-10",

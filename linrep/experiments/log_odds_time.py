@@ -72,7 +72,8 @@ def gaps_along(arm: str, *, seeds: range, pace: Pace, horizon: int) -> pd.DataFr
 
     Returns:
         One row for each seed and clock: arm, seed, clock, kl (nats), agreeing, contradicting (gaps to λ_i(c), nats),
-        dispersion (of the log-odds over the tokens), monotone (over the whole run).
+        completed (the gap to λ_i(c∘d) on contradicting pairs), dispersion (of the log-odds over the tokens), monotone
+        (over the whole run).
 
     Raises:
         InputError: an arm that there is not.
@@ -111,16 +112,24 @@ def gaps(population: Population, place: int, tables: Pair) -> dict[str, float]:
         rows = log_odds.contexts_without(population.contexts, concept)
         odds = log_odds.model_log_odds(tables[0][rows], tables[1], pairs)
         agrees = log_odds.agrees_off(population.contexts[rows], population.tokens, pairs, concept)
-        gap = log_odds.log_odds_gap(odds, log_odds.true_log_odds(population.joint[place], pairs)[None], agrees)
-        found.append((gap.agreeing, gap.contradicting, spans.dispersion(odds.T)))
-    return dict(zip((*GAPS, "dispersion"), np.mean(found, axis=0).tolist(), strict=True))
+        joint = population.joint[place]
+        gap = log_odds.log_odds_gap(odds, log_odds.true_log_odds(joint, pairs)[None], agrees)
+        filled = log_odds.completed_log_odds(joint, population.tokens, population.contexts[rows], pairs)
+        completed = log_odds.log_odds_gap(odds, filled, agrees).contradicting
+        found.append((gap.agreeing, gap.contradicting, completed, spans.dispersion(odds.T)))
+    return dict(zip((*GAPS, "completed", "dispersion"), np.mean(found, axis=0).tolist(), strict=True))
 
 
-def step_effect(recorded: pd.DataFrame) -> float:
-    """The largest change that halving the step makes to a gap's mean over the seeds, at any of `CLOCKS` and any arm."""
-    means = recorded.groupby(["step", "arm", "clock"])[list(GAPS)].mean()
-    both = means.loc["whole"].join(means.loc["half"].add_suffix(" half"), how="inner")
-    return float(max((both[name] - both[f"{name} half"]).abs().max() for name in GAPS))
+def step_effect(recorded: pd.DataFrame) -> pd.DataFrame:
+    """What halving the step does to the means over the seeds, for each arm and each of `CLOCKS`.
+
+    Returns:
+        For each gap its change in nats, and the same over the standard error of the mean (columns ending in " / se").
+    """
+    groups = recorded.groupby(["step", "arm", "clock"])[list(GAPS)]
+    means, errors = groups.mean(), groups.sem().loc["whole"]
+    change = (means.loc["half"] - means.loc["whole"]).abs().dropna()
+    return change.join((change / errors).dropna().add_suffix(" / se"))
 
 
 def late_table(recorded: pd.DataFrame) -> pd.DataFrame:

@@ -56,6 +56,26 @@ def true_log_odds(
     return np.asarray(np.log(joint[..., pairs[:, 0]]) - np.log(joint[..., pairs[:, 1]]))
 
 
+def completed_log_odds(
+    joint: Float[np.ndarray, " tokens"],
+    tokens: Int[np.ndarray, "tokens concepts"],
+    contexts: Int[np.ndarray, "contexts concepts"],
+    pairs: Int[np.ndarray, "pairs 2"],
+) -> Float[np.ndarray, "contexts pairs"]:
+    """λ_i(c∘d): that of c with the known entries of d in place of its own, what Theorem 10 asks where it asks anything.
+
+    For contexts that leave concept i unknown and a complete set of tokens.
+
+    Raises:
+        InputError: a p(c) that is not positive.
+    """
+    require_positive(joint)
+    logs, weights = np.log(joint), 1 << np.arange(contexts.shape[1])[::-1]
+    known = contexts[:, None, :] != UNKNOWN
+    ends = [np.where(known, contexts[:, None, :], tokens[pairs[:, end]][None]) @ weights for end in (0, 1)]
+    return np.asarray(logs[ends[0]] - logs[ends[1]])
+
+
 def marginal_log_odds(
     joint: Float[np.ndarray, " tokens"], tokens: Int[np.ndarray, "tokens concepts"]
 ) -> Float[np.ndarray, " concepts"]:
