@@ -177,8 +177,8 @@ def rate(record: Record) -> Claim:
     free = slope(record, "cosine", "no edges, k = 4", "not adjacent")
     return Claim(
         key="orthogonality-rate",
-        statement="at k = m, once fitted, single steering vectors of interacting concepts move away from orthogonality; "
-        "those of independent ones, towards it",
+        statement="at k = m, once fitted, single steering vectors of interacting concepts leave near-orthogonality; "
+        "those of independent ones come nearer to it",
         source="ours",
         hypotheses="gradient descent from the linear start; measured from clock 3,162 to 31,623",
         verdict="new" if tied.low > 0 > free.high else "undecided",
