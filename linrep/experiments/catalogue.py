@@ -14,6 +14,7 @@ EXPERIMENTS = {
     "context_sets": "linrep.experiments.linear:record",
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",
+    "balance": "linrep.experiments.balanced_factors:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the

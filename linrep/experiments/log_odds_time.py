@@ -127,8 +127,9 @@ def step_effect(recorded: pd.DataFrame) -> pd.DataFrame:
         For each gap its change in nats, and the same over the standard error of the mean (columns ending in " / se").
     """
     groups = recorded.groupby(["step", "arm", "clock"])[list(GAPS)]
-    means, errors = groups.mean(), groups.sem().loc["whole"]
-    change = (means.loc["half"] - means.loc["whole"]).abs().dropna()
+    means, errors = groups.mean(), pd.DataFrame(groups.sem().loc["whole"])
+    half, whole = (pd.DataFrame(means.loc[step]) for step in ("half", "whole"))
+    change = (half - whole).abs().dropna()
     return change.join((change / errors).dropna().add_suffix(" / se"))
 
 
