@@ -16,7 +16,7 @@ from torch import Tensor
 
 from linrep import geometry
 from linrep.experiments.catalogue import Size
-from linrep.linearity import measure
+from linrep.linearity import concept_vectors, measure
 from linrep.pilot import CLOCKS, FITTED_KL, Batch
 from linrep.population import Population
 from linrep.results import Record, read_record, require_agreement, results_folder
@@ -49,8 +49,8 @@ HALVED = (2, 3, 4)
 LIVE = (0.01, 1.0)
 """The scales that the chapter runs again, at m = 3, to clock 10,000."""
 
-NUMBERS = ("kl", "U", "UE", "between", "as logits say", "matched", "asymmetry", "length a", "length b", "bound", "used",
-           "imbalance", "drift")  # fmt: skip
+NUMBERS = ("kl", "U", "UE", "between", "worst pair", "as logits say", "matched", "asymmetry", "length a", "length b",
+           "bound", "used", "imbalance", "drift")  # fmt: skip
 
 
 def uniform(concepts: int, scale: float) -> Setting:
@@ -70,12 +70,12 @@ def stacked(concepts: int, starts: Mapping[str | float, Tables], seeds: Sequence
 def rows(batch: Batch, tables: Tables) -> pd.DataFrame:
     """What a batch has become: one row for each replicate.
 
-    Columns: seed; U, E, UE; between, the mean |cosine| between the mean unembedding directions; as logits say, the same
-    of the balanced tables with these logits; matched, the least cosine between a_i and b_i; asymmetry, the part of the
-    logits that is not of the symmetric form; length a, length b, the largest relative error of the predicted |a_i|² and
-    |b_i|²; bound, sin α; used, the largest change of a cosine between two g(c) against the balanced tables, over the
-    2 tan(α/2) that it may be; imbalance, |FᵀF − GᵀG| in the spectral norm, and drift, how far it has moved. All with
-    unembeddings centred.
+    Columns: seed; U, E, UE; between, the mean |cosine| between the mean unembedding directions, and worst pair, the
+    largest; as logits say, the mean of the balanced tables with these logits; matched, the least cosine between a_i and
+    b_i; asymmetry, the part of the logits that is not of the symmetric form; length a, length b, the largest relative
+    error of the predicted |a_i|² and |b_i|²; bound, sin α; used, the largest change of a cosine of two g(c) against
+    the balanced tables, over the 2 tan(α/2) that it may be; imbalance, |FᵀF − GᵀG| in the spectral norm, and drift, how
+    far it has moved. All with unembeddings centred.
     """
     population = batch.population
     tables, start = balance.centred(tables), balance.centred(batch.start)
@@ -93,8 +93,14 @@ def rows(batch: Batch, tables: Tables) -> pd.DataFrame:
         "drift": balance.spectral_norm(moved - balance.imbalance_matrix(start)),
     } | _lengths(population, tables, functions)
     cosines = {"U": linear["unembedding"], "E": linear["embedding"], "UE": linear["matched"]}
-    cosines["between"] = linear["between"]
+    cosines |= {"between": linear["between"], "worst pair": worst_pair(population, tables[1]).numpy()}
     return pd.DataFrame({"seed": list(batch.seeds)} | cosines | {name: each.numpy() for name, each in columns.items()})
+
+
+def worst_pair(population: Population, unembedding: Float[Tensor, "*batch tokens dim"]) -> Float[Tensor, "*batch"]:
+    """The largest |cosine| between the mean unembedding directions of two concepts."""
+    cosines = geometry.gram(geometry.directions(concept_vectors(unembedding, population.token_pairs)))
+    return (cosines - torch.eye(population.concepts)).abs().amax(dim=(-2, -1))
 
 
 def logit_between(logits: Float[Tensor, "*batch contexts tokens"], population: Population) -> Float[Tensor, "*batch"]:
