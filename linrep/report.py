@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -76,6 +77,16 @@ def print_models(models: Sequence[Any]) -> None:
         size = f"{model.bytes / 1e6:.1f} MB"
         table.add_row(model.name, model.licence, size, model.sha256, _yes(model.present), _yes(model.converted))
     Console(width=140).print(table)
+
+
+def as_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
+    """The table as text, column by column: whole numbers as they are, others with a fixed number of decimals.
+
+    So a table of counts and measures can be turned on its side without its counts becoming 20.000.
+    """
+    shape = {True: "{:,}".format, False: f"{{:.{decimals}f}}".format}
+    columns = {name: column.map(shape[column.dtype.kind in "iub"]) for name, column in table.items()}
+    return pd.DataFrame(columns, index=table.index, columns=table.columns)
 
 
 def print_claims(claims: Sequence[Claim]) -> None:

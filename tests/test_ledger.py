@@ -5,11 +5,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from linrep.claims import Claim, recorded_claims
 from linrep.cli import main
 from linrep.ledger import HEADS, address, ledger_html, ours, papers, verdict_counts
+from linrep.report import as_text
 from linrep.results import read_record
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
@@ -108,3 +110,12 @@ def test_the_command_prints_the_ledger_and_writes_its_record(
     with pytest.raises(SystemExit):
         main(["claims", "--json", str(tmp_path / "claims.json")])
     assert read_record(tmp_path / "claims.json").kind == "theorems"
+
+
+def test_a_table_as_text_keeps_counts_whole_and_decimals_fixed() -> None:
+    table = pd.DataFrame({"seeds": [20, 1234], "U": [0.5, -1.23456], "all": [True, False]}, index=["a", "b"])
+    shown = as_text(table)
+    assert shown.loc["a"].tolist() == ["20", "0.500", "1"]
+    assert shown.loc["b"].tolist() == ["1,234", "-1.235", "0"]
+    assert list(as_text(table, decimals=1).T.columns) == ["a", "b"]
+    assert as_text(table, decimals=1).U.tolist() == ["0.5", "-1.2"]
