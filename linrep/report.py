@@ -82,10 +82,13 @@ def print_models(models: Sequence[Any]) -> None:
 def as_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
     """The table as text, column by column: whole numbers as they are, others with a fixed number of decimals.
 
-    So a table of counts and measures can be turned on its side without its counts becoming 20.000.
+    So a table of counts and measures can be turned on its side without its counts becoming 20.000. What is not there
+    (NaN in the table) is shown as a dash.
     """
-    shape = {True: "{:,}".format, False: f"{{:.{decimals}f}}".format}
-    columns = {name: column.map(shape[column.dtype.kind in "iub"]) for name, column in table.items()}
+    columns = {}
+    for name, column in table.items():
+        shape = "{:,}" if column.dtype.kind in "iub" else f"{{:.{decimals}f}}"
+        columns[name] = column.map(shape.format).where(column.notna(), "–")
     return pd.DataFrame(columns, index=table.index, columns=table.columns)
 
 

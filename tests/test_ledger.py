@@ -119,3 +119,4 @@ def test_a_table_as_text_keeps_counts_whole_and_decimals_fixed() -> None:
     assert shown.loc["b"].tolist() == ["1,234", "-1.235", "0"]
     assert list(as_text(table, decimals=1).T.columns) == ["a", "b"]
     assert as_text(table, decimals=1).U.tolist() == ["0.5", "-1.2"]
+    assert as_text(pd.DataFrame({"U": [0.25, float("nan")]})).U.tolist() == ["0.250", "–"]

@@ -15,6 +15,7 @@ EXPERIMENTS = {
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",
     "balance": "linrep.experiments.balanced_factors:record",
+    "loss": "linrep.experiments.loss_record:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the
