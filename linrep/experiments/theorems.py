@@ -7,7 +7,7 @@ from linrep.claims import Claim, claims_record
 from linrep.experiments.catalogue import Size
 from linrep.results import Record
 
-CHAPTERS: tuple[str, ...] = ("linear", "log_odds", "alignment", "orthogonality", "balance", "loss_role")
+CHAPTERS: tuple[str, ...] = ("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role")
 """The experiment modules of the theory chapters, in reading order; each has `claims() -> list[Claim]`."""
 
 

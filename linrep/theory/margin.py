@@ -75,7 +75,7 @@ def two_point_direction(points: Float[np.ndarray, "*batch 2 dim"]) -> Margin:
     if bad.any():
         raise InputError(f"the two points of problem {place(bad)} are not separable: they point away from each other")
     direction = nearest / norm[..., None]
-    return Margin(direction, (points @ direction[..., None])[..., 0].min(axis=-1))
+    return Margin(direction, np.asarray((points @ direction[..., None])[..., 0].min(axis=-1)))
 
 
 def pair_case(first: Float[np.ndarray, " dim"], second: Float[np.ndarray, " dim"]) -> Case:
@@ -110,17 +110,17 @@ def stall_value(ratio: float) -> float:
 
 
 def log_loss(
-    classifiers: Float[np.ndarray, "*batch classifiers dim"], points: Float[np.ndarray, "*batch points dim"]
+    classifiers: Float[np.ndarray, "*batch classifiers dim"], points: Float[np.ndarray, "... points dim"]
 ) -> Float[np.ndarray, "*batch classifiers"]:
-    """ln ℓ(w) = ln Σ_j exp(−w·x_j) of each classifier; it neither overflows nor underflows."""
+    """ln ℓ(w) = ln Σ_j exp(−w·x_j) of each classifier; it neither overflows nor underflows. Leading axes broadcast."""
     return np.asarray(np.logaddexp.reduce(-classifiers @ points.mT, axis=-1))
 
 
 def exponential_loss(
-    classifiers: Float[np.ndarray, "*batch classifiers dim"], points: Float[np.ndarray, "*batch points dim"]
+    classifiers: Float[np.ndarray, "*batch classifiers dim"], points: Float[np.ndarray, "... points dim"]
 ) -> Float[np.ndarray, "*batch classifiers"]:
     """ℓ(w) = Σ_j exp(−w·x_j) of each classifier: the paper's simplified loss, one term of its sum over c."""
-    return np.exp(log_loss(classifiers, points))
+    return np.asarray(np.exp(log_loss(classifiers, points)))
 
 
 def limit_offset(

@@ -68,7 +68,7 @@ def descent(
     points: Float[np.ndarray, "*batch points dim"],
     start: Float[np.ndarray, "*batch classifiers dim"],
     *,
-    step: Float[np.ndarray, "*batch"],
+    step: float | Float[np.ndarray, "*batch"],
     marks: Sequence[int],
     normalised: bool = False,
     freeze: bool = False,
@@ -76,8 +76,8 @@ def descent(
     """Gradient descent on ℓ for every classifier, w ← w − step·∇ℓ(w), recorded at the marks.
 
     Args:
-        step: one for each problem. With `normalised` each step is divided by ℓ(w) first: descent on ln ℓ, which has
-            the same gradient flow lines, walked at another speed.
+        step: one for each problem, or one for all. With `normalised` each step is divided by ℓ(w) first: descent on
+            ln ℓ, which has the same gradient flow lines, walked at another speed.
         freeze: leave a classifier whose loss leaves the numbers where it is, instead of an error.
 
     Raises:
@@ -94,13 +94,16 @@ def descent(
         for _ in range(taken, mark):
             walk.step()
         taken = mark
-        kept.append(walk.classifiers.copy())
+        kept.append(walk.classifiers)
     walk.look()
     return Descent(tuple(marks), np.stack(kept), walk.monotone, walk.finite)
 
 
 class _Walk:
-    """The state of a run: classifiers, the loss seen last, and what has been seen of it."""
+    """The state of a run: the coefficients a of w = w_0 + Σ_j a_j x_j, the loss seen last, and what was seen of it.
+
+    Descent moves w by multiples of the points only, so a step needs their inner products, not their coordinates.
+    """
 
     def __init__(
         self,
@@ -111,18 +114,24 @@ class _Walk:
         normalised: bool,
         freeze: bool,
     ) -> None:
-        self.classifiers, self._points, self._turned = start.copy(), points, np.ascontiguousarray(points.mT)
+        self._start, self._points, self._first = start, points, start @ points.mT
+        self._gram, self._coefficients = points @ points.mT, np.zeros_like(self._first)
         self._step, self._normalised, self._freeze = step, normalised, freeze
         self._last = np.full(start.shape[:-1], np.inf)
         self.monotone, self.finite = np.ones(start.shape[:-1], dtype=bool), np.ones(start.shape[:-1], dtype=bool)
 
+    @property
+    def classifiers(self) -> Float[np.ndarray, "*batch classifiers dim"]:
+        """w at this moment."""
+        return np.asarray(self._start + self._coefficients @ self._points)
+
     def step(self) -> None:
         """One step of every classifier."""
-        self.classifiers += self._step * (self.look() @ self._points)
+        self._coefficients += self._step * self.look()
 
     def look(self) -> Float[np.ndarray, "*batch classifiers points"]:
         """exp(−w·x_j), divided by the loss for normalised steps; takes note of the loss."""
-        products = self.classifiers @ self._turned
+        products = self._first + self._coefficients @ self._gram
         if self._normalised:
             least = products.min(axis=-1, keepdims=True)
             terms = np.exp(least - products)
