@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
-LITERAL_OR_BAR = re.compile(r"``.+?``|`.+?`|\|")
+LITERAL_OR_SIGN = re.compile(r"``.+?``|`.+?`|\||\*(?=#?(?:batch|shape)\b)")
 NUMERICAL_PACKAGES = ("torch", "numpy", "matplotlib")
 
 
@@ -79,10 +79,14 @@ def configure_execution(app: Sphinx, config: Config) -> None:
     os.environ.update(kernel_environment(root))
 
 
-def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep the bars of an absolute value in a docstring, which would be a substitution in reStructuredText."""
+def escape_signs(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep signs of a docstring that reStructuredText would read as markup.
+
+    The bars of an absolute value would be a substitution, the star of a shape such as ``*batch dim`` an emphasis.
+    """
     lines[:] = [
-        LITERAL_OR_BAR.sub(lambda match: "\\|" if match.group() == "|" else match.group(), line) for line in lines
+        LITERAL_OR_SIGN.sub(lambda match: rf"\{match.group()}" if match.group() in ("|", "*") else match.group(), line)
+        for line in lines
     ]
 
 
@@ -107,7 +111,7 @@ def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict[str, An
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", configure_execution)
-    app.connect("autodoc-process-docstring", escape_bars, priority=900)  # after napoleon, which reads the sections
+    app.connect("autodoc-process-docstring", escape_signs, priority=900)  # after napoleon, which reads the sections
     app.connect("html-page-context", leave_out_thebe, priority=900)  # after those that add scripts to the page
     app.connect("build-finished", forget_failed_build)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

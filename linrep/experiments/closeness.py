@@ -191,7 +191,7 @@ def _any_token_claim(example: pd.DataFrame) -> Claim:
         source="paper, Proposition 11 (as printed)",
         hypotheses="|p̂ − p| ≤ ε",
         verdict=verdict,
-        measured="Δg_i(c)·Δf_i(d) of a contradicting token in a model with ε < 0.0001",
+        measured="Δg_i(c)·Δf_i(d) of a contradicting token in a model with ε below 10⁻⁴",
         number=number,
         broken="nothing: least slack over the agreeing tokens of the same model",
         control=control,
