@@ -1,5 +1,6 @@
 """The ledger of claims as a reader sees it: a table in the book, and one on the terminal (`linrep claims`)."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +10,10 @@ import pandas as pd
 
 from linrep.claims import Claim, Word, shown
 
-HEADS = ("statement", "hypotheses", "verdict", "number", "control", "where")
+HEADS = ("statement", "verdict", "number", "control")
+
+_SCRIPT = re.compile(r"([_^])(?:\(([^()]*)\)|([^\W_]+))")
+"""An index or an exponent in plain text: C_i, 2^n, 2^(m−1)."""
 
 
 def verdict_counts(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -33,7 +37,7 @@ def ledger_html(claims: Sequence[Claim]) -> str:
     """An HTML table, one row for each claim; every place is a link to a label of a chapter in the same folder."""
     head = "".join(f"<th>{name}</th>" for name in HEADS)
     rows = "\n".join(f"<tr>{''.join(_cells(claim))}</tr>" for claim in claims)
-    return f'<table class="ledger">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+    return f'<table class="dataframe ledger">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
 
 
 def address(claim: Claim) -> str:
@@ -42,16 +46,26 @@ def address(claim: Claim) -> str:
     return f"{page}.html#{label}"
 
 
+def typeset(text: str) -> str:
+    """Plain text as HTML: indices and exponents set low and high, a capital at the start, unless it is a symbol's."""
+    first = text.split(maxsplit=1)[0].rstrip(",:;") if text else ""
+    is_word = first == "a" or (first.isalpha() and first.isascii() and len(first) > 1)
+    text = text[:1].upper() + text[1:] if is_word else text
+    tag = {"_": "sub", "^": "sup"}
+    return _SCRIPT.sub(
+        lambda found: f"<{tag[found[1]]}>{found[2] or found[3]}</{tag[found[1]]}>", escape(text, quote=False)
+    )
+
+
 def _cells(claim: Claim) -> list[str]:
     """The cells of one row, in the order of `HEADS`."""
-    where = f'<a href="{escape(address(claim))}">{escape(claim.where.partition(":")[0].replace("_", " "))}</a>'
+    chapter = claim.where.partition(":")[0].replace("_", " ")
     parts = [
-        f"{escape(claim.statement)} <em>({escape(claim.source)})</em>",
-        escape(claim.hypotheses),
-        escape(claim.verdict),
-        f"<strong>{escape(shown(claim.number))}</strong> {escape(claim.measured)}",
-        f"<strong>{escape(shown(claim.control))}</strong> {escape(claim.broken)}",
-        where,
+        f"{typeset(claim.statement.rstrip('.'))}. <em>{typeset(claim.source)}</em>"
+        f'<div class="assumed">Assumed: {typeset(claim.hypotheses)}</div>',
+        f'{escape(claim.verdict)}<div><a href="{escape(address(claim))}">{escape(chapter)}</a></div>',
+        f"<strong>{escape(shown(claim.number))}</strong><div>{typeset(claim.measured)}</div>",
+        f"<strong>{escape(shown(claim.control))}</strong><div>{typeset(claim.broken)}</div>",
     ]
     return [f"<td>{part}</td>" for part in parts]
 

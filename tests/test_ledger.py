@@ -10,7 +10,7 @@ import pytest
 
 from linrep.claims import Claim, recorded_claims
 from linrep.cli import main
-from linrep.ledger import HEADS, address, ledger_html, ours, papers, verdict_counts
+from linrep.ledger import HEADS, address, ledger_html, ours, papers, typeset, verdict_counts
 from linrep.report import as_text
 from linrep.results import read_record
 
@@ -56,14 +56,22 @@ def test_a_row_holds_what_the_claim_says() -> None:
     found = Cells(ledger_html([CLAIM]))
     assert found.rows[0] == list(HEADS)
     assert found.rows[1] == [
-        "a < b & c (paper, Theorem 0)",
-        "H1 k > m",
-        "holds in range",
-        "0.250 mean |cosine|",
-        "1,234 H1",
-        "log odds",
+        "a < b & c. paper, Theorem 0Assumed: H1 k > m",
+        "holds in rangelog odds",
+        "0.250Mean |cosine|",
+        "1,234H1",
     ]
     assert found.links == ["log_odds.html#thm-0"] == [address(CLAIM)]
+
+
+def test_text_is_typeset() -> None:
+    assert typeset("steering vectors of C_i in 2^(m−1) + 2^n < 3") == (
+        "Steering vectors of C<sub>i</sub> in 2<sup>m−1</sup> + 2<sup>n</sup> &lt; 3"
+    )
+    assert typeset("f → Af") == "f → Af"  # a symbol stays small
+    assert typeset("a small error") == "A small error"
+    assert typeset("independence: the mean") == "Independence: the mean"
+    assert typeset("") == ""
 
 
 def test_every_claim_is_the_papers_or_ours_and_is_counted_once() -> None:
