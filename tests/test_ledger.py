@@ -56,7 +56,7 @@ def test_a_row_holds_what_the_claim_says() -> None:
     found = Cells(ledger_html([CLAIM]))
     assert found.rows[0] == list(HEADS)
     assert found.rows[1] == [
-        "a < b & c. paper, Theorem 0Assumed: H1 k > m",
+        "A < b & c. Paper, Theorem 0Assumed: H1 k > m",
         "holds in rangelog odds",
         "0.250Mean |cosine|",
         "1,234H1",
