@@ -434,16 +434,29 @@ def test_claims_fail_when_the_numbers_do() -> None:
     rates = pd.DataFrame({"slope": {"drift": 1.0, "per step": 2.0}})
     assert balance_claims.conserved(steps, rates).verdict == "holds in range"
     assert balance_claims.conserved(steps, rates * 1.1).verdict == "different"
-    assert balance_claims.token_sum(steps).verdict == "new"
+    assert balance_claims.token_sum(steps).verdict == "holds in range"
     assert balance_claims.token_sum(steps.assign(**{"sum moves": 0.0})).verdict == "different"
     moved = pd.DataFrame({"arm": ["gd", "sgd", "adam"], "drift": [0.5, 2.0, 9.0], "allowed": 1.0})
     assert balance_claims.drift(moved).verdict == "new"
     assert balance_claims.drift(moved.assign(drift=[1.5, 2.0, 9.0])).verdict == "different"
     flags = {"clock": 10_000, "fitted": True, "monotone": True}
-    numbers = {"length a": [0.0, 0.3], "length b": [0.0, 0.2], "between": [0.0005, 0.1]}
+    numbers = {"length a": [0.0, 0.3], "length b": [0.0, 0.2], "worst pair": [0.0005, 0.1]}
     live = pd.DataFrame({"scale": [0.01, 1.0]} | flags | numbers)
-    assert balance_claims.balanced(live).verdict == "new"
-    assert balance_claims.balanced(live.assign(between=0.002)).verdict == "different"
+    gauged = pd.DataFrame({"length a": [0.3], "length b": [0.2], "between": [0.2]} | flags)
+    assert balance_claims.balanced(live, gauged).verdict == "new"
+    assert balance_claims.balanced(live.assign(**{"worst pair": 0.002}), gauged).verdict == "different"
+    assert balance_claims.balanced(live, gauged.assign(**{"length a": 0.0, "length b": 0.0})).verdict == "different"
+
+
+def test_seeds_that_count_everywhere_are_those_that_count_in_every_row() -> None:
+    table = pd.DataFrame({"seed": [0, 1, 0, 1], "fitted": [True, True, True, False], "monotone": True})
+    assert balanced_factors.in_all(table)["seed"].tolist() == [0, 0]
+
+
+def test_a_gauge_breaks_the_balance_and_leaves_the_logits() -> None:
+    rows = balanced_arms.unbalanced_rows(seeds=range(1260, 1262))
+    assert (rows[["length a", "length b"]].max(axis=1) > 0.05).all()
+    assert (rows["as logits say"] < 0.05).all()
 
 
 def test_figures_have_their_panels() -> None:

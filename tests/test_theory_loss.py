@@ -446,10 +446,13 @@ def test_the_record_holds_every_arm_and_its_claims_fail_when_the_numbers_do() ->
     assert [(row["loss"], row["k"]) for row in record.body["arms"]] == list(loss_record.ARMS)
     optima = loss_role.optimum_table(record)
     products = pd.DataFrame({"k": [3], "U": [0.7], "U trained": [0.7], "monotone": [True]})
-    words = [claim.verdict for claim in loss_role.claims(record, optima, products)]
+    wide = products.assign(U=0.8)
+    words = [claim.verdict for claim in loss_role.claims(record, optima, products, wide)]
     assert words == ["new"] * 5
-    worse = loss_role.claims(record, optima.assign(U=optima["U"] + 0.02), products.assign(U=0.72))
+    worse = loss_role.claims(record, optima.assign(U=optima["U"] + 0.02), products.assign(U=0.72), wide)
     assert [claim.verdict for claim in worse] == ["different", "new", "different", "new", "new"]
+    blind = loss_role.claims(record, optima, products, products)  # a control that comes out like the number
+    assert [claim.verdict for claim in blind] == ["new", "new", "different", "new", "new"]
 
 
 def test_a_record_of_one_arm_is_made_by_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from linrep.claims import Claim
 from linrep.experiments import balance_claims as made
-from linrep.experiments.balanced_arms import causal_rows, restored_rows
+from linrep.experiments.balanced_arms import causal_rows, restored_rows, unbalanced_rows
 from linrep.experiments.balanced_factors import live_slice, recorded
 from linrep.loss import Loss, PopulationLoss
 from linrep.pilot import Batch
@@ -214,19 +214,23 @@ def claims(
     live: pd.DataFrame | None = None,
     arms: pd.DataFrame | None = None,
     restored: pd.DataFrame | None = None,
+    unbalanced: pd.DataFrame | None = None,
 ) -> list[Claim]:
     """The claims of the chapter, from its tables; what is not given is computed as the chapter does.
 
     Args:
         steps: of `one_step`. drift: of `drift_rows`. optimisers: of `optimiser_rows`. live: of `live_slice`. arms: of
-        `causal_rows`. restored: of `restored_rows`.
+        `causal_rows`. restored: of `restored_rows`. unbalanced: of `unbalanced_rows`.
     """
     steps = one_step() if steps is None else steps
     return [
         made.conserved(steps, slopes(drift_rows() if drift is None else drift)),
         made.drift(optimiser_rows() if optimisers is None else optimisers),
         made.token_sum(steps),
-        made.balanced(live_slice(recorded()) if live is None else live),
+        made.balanced(
+            live_slice(recorded()) if live is None else live,
+            unbalanced_rows(seeds=range(8)) if unbalanced is None else unbalanced,
+        ),
         made.cause(causal_rows(seeds=SEEDS) if arms is None else arms),
         made.rebalance(restored_rows(seeds=SEEDS) if restored is None else restored),
     ]

@@ -23,7 +23,10 @@ CONDITION = 10.0
 """κ of the gauges that unbalance."""
 
 STEP = 0.5
-"""The step of all runs here; the check halves it."""
+"""The step of the four arms; the check halves it. `trained` takes twice this."""
+
+SMALL_CONDITION = 2.0
+"""κ of the gauges that break the balance of tables trained from a small start, and nothing else."""
 
 CLOCK = 1000
 
@@ -66,15 +69,14 @@ def causal_rows(*, seeds: range, part: float = 1.0) -> pd.DataFrame:
 
 def causal_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over the seeds that count in every arm, for each arm, and how many seeds they are."""
-    columns = ["U", "E", "imbalance", "bound", "between", "as logits say", "matched", "asymmetry"]
+    columns = ["kl", "U", "E", "imbalance", "bound", "between", "as logits say", "matched", "asymmetry"]
     grouped = common(rows).groupby("arm", sort=False)
     return grouped.size().rename("seeds").to_frame().join(grouped[columns].mean())
 
 
 def common(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of the seeds that are fitted and monotone in every arm."""
-    counts = made.counted(rows)["seed"].value_counts()
-    return rows[rows["seed"].isin(counts.index[counts == len(ARMS)])]
+    return made.in_all(rows)
 
 
 def trained(setting: Setting, *, seeds: range) -> tuple[Batch, Tables, pd.DataFrame]:
@@ -85,6 +87,16 @@ def trained(setting: Setting, *, seeds: range) -> tuple[Batch, Tables, pd.DataFr
     kl = end.loss.numpy() - batch.population.entropy
     fit = pd.DataFrame({"seed": list(seeds), "kl": kl, "fitted": kl <= FITTED_KL, "monotone": end.monotone})
     return batch, balance.centred((end.embedding, end.unembedding)), fit
+
+
+def unbalanced_rows(*, seeds: range) -> pd.DataFrame:
+    """Uniform worlds trained from N(0, 0.01²), then put under gauges of κ = `SMALL_CONDITION`: the same logits.
+
+    Columns: those of `balanced_factors.rows`, with kl, fitted and monotone.
+    """
+    batch, tables, fit = trained(made.uniform(3, 0.01), seeds=seeds)
+    gauged = cones.gauge(tables, random_gauges(SMALL_CONDITION, seeds=seeds, dim=3))
+    return made.rows(batch, gauged).merge(fit, on="seed")
 
 
 def restored_rows(*, seeds: range) -> pd.DataFrame:

@@ -210,6 +210,12 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["fitted"] & table["monotone"]]
 
 
+def in_all(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the seeds that count wherever the table has them: so that groups of it have the same seeds."""
+    every, good = (rows["seed"].value_counts() for rows in (table, counted(table)))
+    return table[table["seed"].isin(good.index[good == every.reindex(good.index)])]
+
+
 def by(table: pd.DataFrame, keys: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """Of the rows that count: how many they are, and the largest of each column over the seeds, for each key."""
     grouped = counted(table).groupby(list(keys))

@@ -1,7 +1,7 @@
 """How fast a logit is driven to infinity: one context, two tokens, one of them impossible (thm-loss-rate).
 
-Let y = f·(g₁ − g₀) be the log-odds against the impossible token, δ = 1/(1 + e^y) the probability left on it, and a(y)
-minus the derivative of the loss in y. The gradient flow of the factors f and g of y = f·g obeys, whatever their start,
+Let y = f·g, g in the place of g₁ − g₀, be the log-odds against the impossible token, δ = 1/(1 + e^y) the probability
+left on it, and a(y) minus the derivative of the loss in y. The gradient flow of f and g obeys, whatever their start,
 
     dy/dt = a(y) sqrt(4 y² + κ),    κ = |f + g|² |f − g|², which never changes.
 
@@ -47,7 +47,7 @@ def times(gaps: Float[np.ndarray, " levels"], kind: str, *, kappa: float) -> Flo
     """The times at which the flow of the factors reaches some values of y, from the first of them at time 0.
 
     Raises:
-        InputError: levels that do not increase, or a κ that is negative, or 0 with y ≤ 0 where the flow stands still.
+        InputError: levels that do not increase, or a κ that is negative, or 0 with y ≤ 0, where it never passes 0.
     """
     if len(gaps) < 2 or (np.diff(gaps) <= 0).any():
         raise InputError(f"{len(gaps)} levels given; need two or more that increase")
