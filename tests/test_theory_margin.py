@@ -1,6 +1,7 @@
 """Laws of Theorem 4: the hidden classification, its descent, and where it stops, on seeds the chapters do not use."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from linrep.errors import DivergenceError, InputError, LinrepError
 from linrep.experiments import margin, margin_cases, margin_model, margin_run, margin_tables
 from linrep.figures import margin as figures
 from linrep.loss import PopulationLoss
-from linrep.population import code, complete_population, incomplete_population
+from linrep.population import code, complete_population, incomplete_population, masked_population
 from linrep.theory.contradiction import lone_contexts, split_divergence
 from linrep.theory.margin import (
     contexts_to_points,
@@ -319,16 +320,61 @@ def test_beyond_the_run_there_is_no_value() -> None:
 
 def test_a_right_angle_keeps_the_offset_moving() -> None:
     problems = margin_run.random_problems((3,), seeds=range(1030, 1040))
-    moved = margin_tables.borderline(problems)
+    moved = margin_tables.leaning(problems, 1)
     second = moved.points[:, 1]
     np.testing.assert_allclose(((moved.points[:, 0] - second) * second).sum(axis=-1), 0, atol=1e-12)
-    assert np.median(margin_tables.drifts(problems)) < 0.01
-    assert np.median(margin_tables.drifts(moved)) > 0.3
+    table = margin_tables.drift_table(problems)
+    assert table["median"].drop(margin_tables.RIGHT_ANGLE).max() < 0.01
+    assert table.loc[margin_tables.RIGHT_ANGLE, "median"] > 0.3
+    assert table.loc[margin_tables.REGULAR, "largest"] == margin_tables.drifts(problems).max()
+
+
+def test_at_a_right_angle_the_direction_is_the_same_and_off_it_the_way_is_a_logarithm() -> None:
+    """The proof without (H4): e^(Dv) grows by at most e²D² η ℓ a step, v the part along x_1 − x_2, D its length."""
+    problems = margin_tables.leaning(margin_run.random_problems((3, 5), seeds=range(1030, 1050)), 1)
+    size = 0.5 / longest(problems.points) ** 2
+    marks = (0, 10, 100, 1000, 10_000)
+    run = descent(problems.points, problems.start, step=size, marks=marks, normalised=True)
+    across = problems.points[:, 0] - problems.points[:, 1]
+    wide = np.linalg.norm(across, axis=-1)
+    along = np.einsum("mpcd,pd->mpc", run.classifiers, across)  # Dv
+    spent = np.array(marks)[:, None] * size
+    bound = np.logaddexp(along[0], (2 + np.log(wide**2 * np.maximum(spent, 1e-300)))[..., None])
+    assert (along <= bound + 1e-9).all()
+    direction = two_point_direction(problems.points).direction
+    cosines = np.einsum("mpcd,pd->mpc", run.classifiers, direction) / np.linalg.norm(run.classifiers, axis=-1)
+    assert np.median(cosines[-1]) > 0.9999
+    assert np.median(cosines[-1] - cosines[-2]) > 0
+
+
+def test_longer_embeddings_and_longer_starts_align_later() -> None:
+    problems = margin_run.random_problems((3, 5), seeds=range(1070, 1090))
+    for name in ("points", "start"):
+        gaps = []
+        for factor in (0.25, 1.0, 4.0):
+            scaled = replace(problems, **{name: factor * getattr(problems, name)})
+            gaps.append(float(margin_tables.speed_table({"a": scaled}, steps=(300,)).loc["a", "300 steps"]))
+        assert gaps == sorted(gaps)
+        assert gaps[2] > 4 * gaps[0]
+
+
+def test_the_control_differs_from_the_problems_by_the_first_point_only_and_stalls() -> None:
+    problems = margin_run.random_problems((3, 5), seeds=range(1090, 1095))
+    moved = margin_tables.multiples(problems)
+    assert (moved.points[:, 1] == problems.points[:, 1]).all()
+    assert (moved.start == problems.start).all()
+    for points in moved.points:
+        assert pair_case(points[0], -points[1]) == "positive multiples"
+    early, late = (margin_tables.stalled_cosines(problems, steps=steps) for steps in (2000, 4000))
+    np.testing.assert_allclose(early, late, atol=1e-6)
+    table = margin_tables.pair_table({"control": late})
+    assert table.loc["control"].tolist() == [late.min(), np.median(late), late.max()]
+    assert late.max() < 0.9
 
 
 def test_tables_of_steps_count_every_classifier_once() -> None:
     problems = margin_run.random_problems((2, 3), seeds=range(1040, 1050))
-    table = margin_tables.step_table(margin_tables.step_rows(problems, multiples=(1, 50), steps=200))
+    table = margin_tables.step_table(margin_tables.step_rows(problems, factors=(1, 50), steps=200))
     assert table["classifiers"].sum() == 2 * 20 * 4
     assert (table.xs(1, level="multiple")["blown up"] == 0).all()
     assert (table.loc["f1·f0 ≤ 0", "loss never rises"] == table.loc["f1·f0 ≤ 0", "classifiers"]).all()
@@ -385,6 +431,17 @@ def test_the_divergence_is_pairs_and_contradiction(concept: int) -> None:
     assert (split.contradiction <= split.exponential).all()
 
 
+def test_a_token_that_never_comes_adds_nothing_to_the_divergence() -> None:
+    population = masked_population([ConceptGraph.random(3, seed=1000)], np.array([[0, 1, 0]], dtype=np.int8))
+    joint = population.joint.copy()
+    joint[0, 0] = 0
+    embedding, unembedding = random_tables(1052)
+    tables = (embedding[:1, :2], unembedding[:1])
+    split = split_divergence(replace(population, joint=joint / joint.sum()), tables, 1)
+    assert np.isfinite(split.pairs).all()
+    np.testing.assert_allclose(split.pairs + split.contradiction, split.divergence, atol=1e-12)
+
+
 def test_contexts_that_are_missing_are_refused() -> None:
     graph = ConceptGraph.random(3, seed=1002)
     with pytest.raises(InputError, match="concept is 3; allowed are 0 to 2"):
@@ -414,21 +471,34 @@ def test_a_fixed_embedding_stays_and_the_unembedding_is_trained_as_ever() -> Non
 def test_two_contexts_align_a_concept_and_all_contexts_do_not_whatever_the_step() -> None:
     model = margin_model.trained_model(seeds=range(1000, 1006))
     rows = margin_model.arm_rows(model, step=2.0, clocks=(100, 1000))
-    table = margin_model.arm_table(rows)
+    table = margin_model.arm_table(rows).xs(1000, level="clock")
     assert rows.groupby("arm").size().to_dict() == dict.fromkeys(margin_model.ARMS, 6 * 3 * 2)
     two, fixed, ended, free = (table.loc[name, "mean cosine"] for name in margin_model.ARMS)
     assert min(two, ended, free) > 0.85
     assert fixed < 0.6
     assert (rows["margin"].abs() <= 1).all()
-    finer = margin_model.arm_table(margin_model.arm_rows(model, step=1.0, clocks=(1000,)))
+    finer = margin_model.arm_table(margin_model.arm_rows(model, step=1.0, clocks=(1000,))).xs(1000, level="clock")
     np.testing.assert_allclose(finer["mean cosine"], table["mean cosine"], atol=0.005)
-    wide = [margin_model.wide_rows(seeds=range(1000, 1004), step=step, clocks=(2000,)) for step in (8.0, 4.0)]
-    cosines = [margin_model.arm_table(rows)["mean cosine"].iloc[0] for rows in wide]
-    assert cosines[0] < 0.6
-    assert cosines[0] == pytest.approx(cosines[1], abs=0.005)
+    wide = [margin_model.wide_rows(seeds=range(1000, 1004), step=step, clocks=(1000, 2000)) for step in (8.0, 4.0)]
+    coarse, fine = (margin_model.arm_table(rows)["mean cosine"] for rows in wide)
+    assert coarse.iloc[0] > 0.9
+    assert coarse.iloc[1:].max() < 0.6
+    np.testing.assert_allclose(coarse, fine, atol=0.001)
+    later = margin_model.arm_table(margin_model.later_rows(model, clocks=(1000, 8000))).droplevel("arm")
+    assert later["monotone"].min() == 1
+    assert later.loc[1000, "mean cosine"] == pytest.approx(fixed, abs=0.005)
+    assert later.loc[8000, "mean cosine"] < 0.6
     split = margin_model.split_table(model)
     assert split["gap"].max() < 1e-12
     assert (split["exponential"] >= 1).all()
+
+
+def test_alone_the_two_contexts_of_a_concept_weigh_eight_times_as_much() -> None:
+    graph = ConceptGraph.random(3, seed=1003)
+    alone = masked_population([graph], np.array([[0, 1, 0]], dtype=np.int8))
+    whole = complete_population([graph])
+    rows = whole.rows([code(state) for state in alone.contexts])
+    np.testing.assert_allclose(alone.weights, margin_model.HEAVIER * whole.weights[:, rows])
 
 
 # Claims and figures
@@ -443,7 +513,8 @@ def small() -> dict[str, object]:
         "solvers": margin_run.solver_table({"random": problems}),
         "plain": margin_run.plain_run(problems, steps=100),
         "anew": margin_run.anew_run(problems, steps=8000),
-        "drift": (margin_tables.drifts(problems), margin_tables.drifts(margin_tables.borderline(problems))),
+        "stalled": margin_tables.stalled_cosines(problems, steps=2000),
+        "drift": margin_tables.drift_table(problems),
         "cases": margin_cases.case_rows(margin_cases.case_runs(seeds=range(1000, 1006), steps=1000)),
         "arms": pd.DataFrame(frame),
     }
@@ -485,9 +556,19 @@ def test_a_result_that_turns_out_otherwise_changes_the_verdict(
 
 def test_an_offset_that_does_not_rest_changes_the_verdict(small: dict[str, object]) -> None:
     drift = small["drift"]
-    assert isinstance(drift, tuple)
-    found = margin.claims(**(small | {"drift": drift[::-1]}))  # type: ignore[arg-type]
-    assert {claim.key: claim.verdict for claim in found}["theorem-4-pace"] == "undecided"
+    assert isinstance(drift, pd.DataFrame)
+    for name in drift.index:
+        moved = drift.copy()
+        moved.loc[name, "median"] = 0.4
+        found = margin.claims(**(small | {"drift": moved}))  # type: ignore[arg-type]
+        assert {claim.key: claim.verdict for claim in found}["theorem-4-pace"] == "undecided"
+
+
+def test_a_control_that_aligns_changes_the_verdict(small: dict[str, object]) -> None:
+    found = margin.claims(**(small | {"stalled": np.array([0.2, 0.95])}))  # type: ignore[arg-type]
+    claims = {claim.key: claim for claim in found}
+    assert claims["theorem-4"].control == 0.95
+    assert claims["theorem-4"].verdict == "different"
 
 
 def test_figures_draw_what_they_are_given(small: dict[str, object]) -> None:

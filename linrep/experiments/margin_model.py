@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from linrep.concepts import ConceptGraph
 from linrep.experiments.margin_run import Problems
 from linrep.geometry import mean_cosine
 from linrep.loss import Loss, PopulationLoss
@@ -24,6 +25,9 @@ from linrep.train import TrainConfig, train
 SETTING = Setting(concepts=3)
 CLOCK = 1000
 """The first clock of the book's rule, at which this setting fits."""
+
+HEAVIER = 8
+"""How much more weight the two contexts of a concept have by themselves than among all: one mask of 2^m."""
 
 ARMS = (
     "2 contexts, f at its start",
@@ -118,38 +122,51 @@ def arm_rows(
         population, start, seeds = run.batch.population, run.batch.start, run.batch.seeds
         graphs = [model.setting.world(seed) for seed in seeds]
         everything = range(population.concepts)
-        for concept in everything:
-            alone = masked_population(graphs, np.eye(population.concepts, dtype=np.int8)[[concept]])
-            kept = start[0][:, population.rows([code(state) for state in alone.contexts])]
-            frames.append(_arm(ARMS[0], alone, (kept, start[1]), seeds, True, [concept], step, clocks))
+        frames += _alone(ARMS[0], population, graphs, start, seeds, step, clocks)
         ended = (run.trained.embedding, start[1])
         arms = ((ARMS[1], start, True), (ARMS[2], ended, True), (ARMS[3], start, False))
         frames += [_arm(name, population, at, seeds, fix, everything, step, clocks) for name, at, fix in arms]
     return pd.concat(frames, ignore_index=True)
 
 
-def wide_rows(
-    *, dim: int = 27, seeds: range = range(20), step: float = 8.0, clocks: Sequence[int] = (1000, 10_000)
+def later_rows(
+    model: Simulation, *, step: float = 8.0, clocks: Sequence[int] = (CLOCK, HEAVIER * CLOCK)
 ) -> pd.DataFrame:
-    """All contexts, f fixed at its start, with room for all 27 embeddings to be independent: rows as in `arm_rows`."""
-    name, frames = f"{ARMS[1]}, k = {dim}", []
-    for batch in make_batches(Setting(concepts=SETTING.concepts, dim=dim), seeds):
-        concepts = range(batch.population.concepts)
-        frames.append(_arm(name, batch.population, batch.start, batch.seeds, True, concepts, step, clocks))
+    """The second arm until its two contexts have had as much weight as in the first: rows as in `arm_rows`."""
+    frames = []
+    for run in model.runs:
+        population, start, seeds = run.batch.population, run.batch.start, run.batch.seeds
+        frames.append(_arm(ARMS[1], population, start, seeds, True, range(population.concepts), step, clocks))
+    return pd.concat(frames, ignore_index=True)
+
+
+def wide_rows(
+    *, dim: int = 27, seeds: range = range(20), step: float = 8.0, clocks: Sequence[int] = (CLOCK, 10 * CLOCK)
+) -> pd.DataFrame:
+    """The first two arms with room for all 27 embeddings to be independent: rows as in `arm_rows`.
+
+    Args:
+        clocks: of the second arm; the first has the first of them only.
+    """
+    setting, frames = Setting(concepts=SETTING.concepts, dim=dim), []
+    for batch in make_batches(setting, seeds):
+        population, start, seen = batch.population, batch.start, batch.seeds
+        graphs, concepts = [setting.world(seed) for seed in seen], range(batch.population.concepts)
+        frames += _alone(f"{ARMS[0]}, k = {dim}", population, graphs, start, seen, step, clocks[:1])
+        frames.append(_arm(f"{ARMS[1]}, k = {dim}", population, start, seen, True, concepts, step, clocks))
     return pd.concat(frames, ignore_index=True)
 
 
 def arm_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """The last clock of each arm: means over seeds and concepts, the least cosine, and the share of monotone runs."""
-    last = rows[rows["clock"] == rows.groupby("arm")["clock"].transform("max")].groupby("arm", sort=False)
+    """Each arm at each clock: means over seeds and concepts, the least cosine, and the share of monotone runs."""
+    grouped = rows.groupby(["arm", "clock"], sort=False)
     return pd.DataFrame(
         {
-            "clock": last["clock"].max(),
-            "mean cosine": last["cosine"].mean(),
-            "least": last["cosine"].min(),
-            "to ŵ": last["margin"].mean(),
-            "KL, nats": last["kl"].mean(),
-            "monotone": last["monotone"].mean(),
+            "mean cosine": grouped["cosine"].mean(),
+            "least": grouped["cosine"].min(),
+            "to ŵ": grouped["margin"].mean(),
+            "KL, nats": grouped["kl"].mean(),
+            "monotone": grouped["monotone"].mean(),
         }
     )
 
@@ -157,6 +174,24 @@ def arm_table(rows: pd.DataFrame) -> pd.DataFrame:
 def arm_lines(rows: pd.DataFrame) -> pd.DataFrame:
     """What the figure draws: columns arm, clock, cosine, kl; means over seeds and concepts."""
     return rows.groupby(["arm", "clock"], sort=False)[["cosine", "kl"]].mean().reset_index()
+
+
+def _alone(
+    name: str,
+    population: Population,
+    graphs: Sequence[ConceptGraph],
+    start: Tables,
+    seeds: tuple[int, ...],
+    step: float,
+    clocks: Sequence[int],
+) -> list[pd.DataFrame]:
+    """The rows of an arm with f fixed and the two contexts of one concept only, a run for each concept."""
+    frames = []
+    for concept, mask in enumerate(np.eye(population.concepts, dtype=np.int8)):
+        alone = masked_population(graphs, mask[None])
+        kept = start[0][:, population.rows([code(state) for state in alone.contexts])]
+        frames.append(_arm(name, alone, (kept, start[1]), seeds, True, [concept], step, clocks))
+    return frames
 
 
 def _arm(

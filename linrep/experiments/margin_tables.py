@@ -1,15 +1,21 @@
 """Theorem 4: the pace of descent, the sizes of its steps, and what they show, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from linrep.experiments.margin_run import SHARE, Course, Problems, along_clock
+from linrep.experiments.margin_run import SHARE, Course, Problems, along_clock, plain_run
 from linrep.theory.margin import longest, two_point_direction
-from linrep.theory.margin_descent import descent, step_bound
+from linrep.theory.margin_descent import Descent, descent, step_bound
+
+REGULAR, RIGHT_ANGLE = "as drawn", "x₁·x₂ = |x₂|²"
+"""Rows of `drift_table`: the problems, and those in which x_1 − x_2 is at a right angle to x_2."""
+
+LEANS = {"x₁·x₂ = |x₂|²/2": 0.5, RIGHT_ANGLE: 1.0, "x₁·x₂ = 2|x₂|²": 2.0}
+"""Where x_1 is moved to: the right angle, and one place on each side of it."""
 
 
 def pace_table(plain: Course, anew: Course, steps: Sequence[float] = (1e2, 1e3, 1e4, 1e6, 1e9, 1e12)) -> pd.DataFrame:
@@ -69,20 +75,21 @@ def pace_lines(plain: Course, anew: Course, *, last: float = 100.0) -> pd.DataFr
     return pd.concat(frames, ignore_index=True)
 
 
-def step_rows(problems: Problems, *, multiples: Sequence[float] = (1, 2, 10, 100), steps: int = 2000) -> pd.DataFrame:
-    """Plain descent at multiples of the theorem's bound, one row for each multiple and classifier.
+def step_rows(problems: Problems, *, factors: Sequence[float] = (1, 2, 4, 10, 100), steps: int = 2000) -> pd.DataFrame:
+    """Plain descent at multiples of each classifier's own bound, one row for each multiple and classifier.
 
     Returns:
         Columns multiple, opposed (f1·f0 ≤ 0), monotone, finite.
     """
-    bound = step_bound(problems.points, problems.start)
-    opposed = (problems.points[:, 0] * problems.points[:, 1]).sum(axis=-1) >= 0  # x_1·x_2 = −f1·f0
+    count, dim = problems.start.shape[-2:]
+    points, start = np.repeat(problems.points, count, axis=0), problems.start.reshape(-1, 1, dim)
+    bound = step_bound(points, start)
+    opposed = (points[:, 0] * points[:, 1]).sum(axis=-1) >= 0  # x_1·x_2 = −f1·f0
     frames = []
-    for multiple in multiples:
-        run = descent(problems.points, problems.start, step=multiple * bound, marks=(steps,), freeze=True)
-        shown = np.broadcast_to(opposed[:, None], run.monotone.shape).ravel()
-        found = {"multiple": multiple, "opposed": shown, "monotone": run.monotone.ravel(), "finite": run.finite.ravel()}
-        frames.append(pd.DataFrame(found))
+    for multiple in factors:
+        run = descent(points, start, step=multiple * bound, marks=(steps,), freeze=True)
+        found = {"opposed": opposed, "monotone": run.monotone[:, 0], "finite": run.finite[:, 0]}
+        frames.append(pd.DataFrame(found | {"multiple": multiple}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -99,11 +106,11 @@ def step_table(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def borderline(problems: Problems) -> Problems:
-    """The same with x_1 moved until x_1 − x_2 is at a right angle to x_2: κ_2 = 0, up to rounding."""
+def leaning(problems: Problems, lean: float) -> Problems:
+    """The same with x_1 moved along x_2 until x_1·x_2 = lean |x_2|²; 1 makes κ_2 = 0, up to rounding."""
     first, second = problems.points[:, 0], problems.points[:, 1]
     share = (first * second).sum(axis=-1) / (second**2).sum(axis=-1)
-    return replace(problems, points=np.stack([first + (1 - share)[:, None] * second, second], axis=1))
+    return replace(problems, points=np.stack([first + (lean - share)[:, None] * second, second], axis=1))
 
 
 def drifts(problems: Problems, *, steps: int = 5000) -> Float[np.ndarray, "problems classifiers"]:
@@ -114,8 +121,61 @@ def drifts(problems: Problems, *, steps: int = 5000) -> Float[np.ndarray, "probl
     return np.asarray(np.linalg.norm(moved - (moved * along).sum(axis=-1, keepdims=True) * along, axis=-1))
 
 
-def smallest_pair_cosine(course: Course) -> float:
-    """The smallest cosine between two classifiers of a problem at the end of a run, over all problems."""
-    last = course.run.classifiers[-1]
+def drift_table(problems: Problems) -> pd.DataFrame:
+    """`drifts` of the problems as they are and with x_1 moved: percentiles over classifiers."""
+    sets = {REGULAR: problems} | {name: leaning(problems, lean) for name, lean in LEANS.items()}
+    found = {name: drifts(moved) for name, moved in sets.items()}
+    rows = {name: [*np.quantile(drift, [0.1, 0.5, 0.9]), drift.max()] for name, drift in found.items()}
+    return pd.DataFrame(rows, index=["10 %", "median", "90 %", "largest"]).T
+
+
+def multiples(problems: Problems) -> Problems:
+    """The control of Theorem 4: the same starts and x_2, and x_1 = −2 x_2, that is f1 = 2 f0."""
+    second = problems.points[:, 1]
+    return replace(problems, points=np.stack([-2 * second, second], axis=1))
+
+
+def stalled_cosines(problems: Problems, *, steps: int = 20_000) -> Float[np.ndarray, " problems"]:
+    """`pair_cosines` after a run as in `anew_run`, which wants a margin, on `multiples` of the problems."""
+    moved = multiples(problems)
+    size = SHARE * 0.5 / longest(moved.points) ** 2
+    return pair_cosines(descent(moved.points, moved.start, step=size, marks=(steps,), normalised=True))
+
+
+def pair_cosines(run: Descent) -> Float[np.ndarray, " problems"]:
+    """The smallest cosine between two classifiers of a problem at the end of a run."""
+    last = run.classifiers[-1]
     unit = last / np.linalg.norm(last, axis=-1, keepdims=True)
-    return float((unit @ unit.mT).min())
+    return np.asarray((unit @ unit.mT).min(axis=(-2, -1)))
+
+
+def pair_table(cosines: Mapping[str, Float[np.ndarray, " problems"]]) -> pd.DataFrame:
+    """Each problem's smallest cosine, over problems: smallest, median, largest."""
+    rows = {name: [found.min(), np.median(found), found.max()] for name, found in cosines.items()}
+    return pd.DataFrame(rows, index=["smallest", "median", "largest"]).T
+
+
+def what_makes_it_fast(trained: Problems, drawn: Problems) -> dict[str, Problems]:
+    """Trained problems, and the same with one thing changed; random problems beside them."""
+    return {
+        "trained": trained,
+        "trained, f half as long": replace(trained, points=0.5 * trained.points),
+        "trained, starts 5 times as long": replace(trained, start=5 * trained.start),
+        "random": drawn,
+        "random, starts a fifth as long": replace(drawn, start=0.2 * drawn.start),
+    }
+
+
+def speed_table(sets: Mapping[str, Problems], steps: Sequence[int] = (450, 3000)) -> pd.DataFrame:
+    """Medians: γ/R, the length of the start's part orthogonal to ŵ, and 1 − cos(Δ_c, ŵ) after some plain steps."""
+    rows = {}
+    for name, problems in sets.items():
+        run = plain_run(problems, steps=max(steps))
+        along = run.margin.direction[:, None]
+        off = problems.start - (problems.start * along).sum(axis=-1, keepdims=True) * along
+        gaps = along_clock(run, run.gaps(), steps)
+        rows[name] = {
+            "γ/R": np.median(run.margin.margin / longest(problems.points)),
+            "start off ŵ": np.median(np.linalg.norm(off, axis=-1)),
+        } | {f"{number:,} steps": np.median(gap) for number, gap in zip(steps, gaps, strict=True)}
+    return pd.DataFrame(rows).T

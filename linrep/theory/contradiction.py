@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import xlogy
 
 from linrep.errors import InputError
 from linrep.population import UNKNOWN, Population
@@ -67,7 +68,7 @@ def split_divergence(population: Population, tables: Tables, concept: int) -> Sp
     exponents = (embedding.cpu().numpy() @ vectors.mT) * np.array([[1.0], [-1.0]])
     return Split(
         divergence=divergence,
-        pairs=(kept * (np.log(kept) - of_pairs)).sum(axis=-1),
+        pairs=(xlogy(kept, kept) - kept * of_pairs).sum(axis=-1),
         contradiction=(kept * np.logaddexp(0, -exponents)).sum(axis=-1),
         exponential=(kept * np.exp(-exponents)).sum(axis=-1),
     )

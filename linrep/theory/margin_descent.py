@@ -5,6 +5,7 @@ See `linrep.theory.margin` for points, classifiers and the loss ℓ(w) = Σ_j ex
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -133,9 +134,10 @@ class _Walk:
         """exp(−w·x_j), divided by the loss for normalised steps; takes note of the loss."""
         products = self._first + self._coefficients @ self._gram
         if self._normalised:
-            least = products.min(axis=-1, keepdims=True)
+            # Point by point: with few points numpy is slow to reduce over their axis.
+            least = reduce(np.minimum, np.moveaxis(products, -1, 0))[..., None]
             terms = np.exp(least - products)
-            total = terms.sum(axis=-1, keepdims=True)
+            total = reduce(np.add, np.moveaxis(terms, -1, 0))[..., None]
             loss = (np.log(total) - least)[..., 0]
             self.monotone &= loss <= self._last + TOLERANCE
             self._last = loss
