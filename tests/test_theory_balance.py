@@ -472,6 +472,15 @@ def test_figures_have_their_panels() -> None:
     ]
 
 
+def test_departures_are_held_to_what_the_imbalance_allows() -> None:
+    numbers = {"between": [0.1, 0.2, 0.3], "as logits say": [0.1, 0.1, 0.1], "bound": [0.1, 0.6, 0.6]}
+    flags = {"m": 3, "scale": [0.01, 0.1, 1.0], "seed": 1, "fitted": True, "monotone": [True, True, False]}
+    found = balanced_arms.departures(pd.DataFrame(flags | numbers))
+    assert found["departure"].tolist() == pytest.approx([0.1])
+    assert found["allowed"].tolist() == pytest.approx([2 / 3])  # sin α = 0.6 has tan(α/2) = 1/3
+    assert len(figures.departure_by_imbalance(found).axes[0].collections) == 1
+
+
 def test_degenerate_input_is_refused_by_name() -> None:
     tables = pair(1300)
     flat = tables[0] * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)

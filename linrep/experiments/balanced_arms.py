@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -77,6 +78,20 @@ def causal_table(rows: pd.DataFrame) -> pd.DataFrame:
 def common(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of the seeds that are fitted and monotone in every arm."""
     return made.in_all(rows)
+
+
+def departures(record_rows: pd.DataFrame) -> pd.DataFrame:
+    """How far between is from what the logits say, in recorded rows that count and start at S = 0.1 or more.
+
+    (Below, four recorded digits do not resolve it.)
+
+    Returns:
+        Columns m, scale, seed; departure, |between − as logits say|; allowed, the 2 tan(α/2) of thm-cost.
+    """
+    kept = made.counted(record_rows).query("scale >= 0.1")
+    moved = (kept["between"] - kept["as logits say"]).abs()
+    allowed = 2 * np.tan(np.arcsin(kept["bound"]) / 2)
+    return kept[["m", "scale", "seed"]].assign(departure=moved, allowed=allowed)
 
 
 def trained(setting: Setting, *, seeds: range) -> tuple[Batch, Tables, pd.DataFrame]:

@@ -51,6 +51,23 @@ def by_scale(rows: pd.DataFrame, sizes: Sequence[int], lines: Mapping[str, str])
     return figure
 
 
+def departure_by_imbalance(rows: pd.DataFrame) -> Figure:
+    """One dot for each run, its departure against what the imbalance allows; above the line would be a contradiction.
+
+    Args:
+        rows: columns m, departure, allowed.
+    """
+    figure, (axis,) = empty_figure(5.2, 3.6)
+    for number, (size, part) in enumerate(rows.groupby("m")):
+        axis.scatter(part["allowed"], part["departure"], s=16, color=[PALETTE[number]], marker="os^Dv"[number % 5],
+                     label=f"m = k = {size}")  # fmt: skip
+    ends = np.array([rows["allowed"].min(), rows["allowed"].max()])
+    axis.plot(ends, ends, color="0.3", ls="--", lw=1, label="2 tan(α/2)")
+    axis.set(xscale="log", yscale="log", xlabel="2 tan(α/2), from imbalance and logits", ylabel="departure of |cosine|")
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def _band(axis: Axes, rows: pd.DataFrame, column: str, number: int, label: str) -> None:
     """The median of one column over the seeds at each scale, and the range from the least to the largest."""
     spread = rows.groupby("scale")[column].quantile(np.array([0.0, 0.5, 1.0])).unstack()
