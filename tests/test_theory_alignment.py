@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from linrep.concepts import ConceptGraph
 from linrep.errors import DivergenceError, InputError
 from linrep.experiments import alignment, closeness, generic, joint
+from linrep.experiments.alignment import settles
 from linrep.experiments.joint import DEGENERATE, broken_starts, orthogonal_batch, recursion_gap
 from linrep.population import complete_population
 from linrep.theory.alignment import (
@@ -31,7 +32,6 @@ from linrep.theory.joint import (
     deviations,
     joint_descent,
     kkt_residuals,
-    log_loss,
     orthogonal_start,
     smallest_cosine_of_all,
     smallest_cosines,
@@ -361,7 +361,9 @@ def test_degenerate_joint_input_is_refused_by_name() -> None:
         joint_descent(points, classifiers, step=0.0, marks=(1,))
     with pytest.raises(DivergenceError, match=r"problem \(\) diverged"):
         joint_descent(5 * points, 5 * classifiers, step=10.0, marks=(50,))
-    assert log_loss(points, classifiers) == pytest.approx(math.log(np.exp(-classifiers @ points.T).sum()))
+    assert joint_descent(points, classifiers, step=1.0, marks=(0,)).log_loss[0] == pytest.approx(
+        math.log(np.exp(-classifiers @ points.T).sum())
+    )
 
 
 # Proposition 11
@@ -491,3 +493,20 @@ def test_generic_starts_in_a_small_space_stay_in_it() -> None:
     runs = joint.orthogonal_runs([2], seeds=range(1073, 1075), multiples=(0.7,))
     assert runs["falls"].all()
     assert runs["recursion"].max() < 1e-9
+
+
+def test_a_loss_settles_if_it_never_rises_after_a_fall() -> None:
+    falls, rises_first, rises_later = [3.0, 2.0, 1.0, 0.0], [1.0, 2.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]
+    assert settles(np.array([falls, rises_first, rises_later]).T).tolist() == [True, True, False]
+
+
+def test_the_table_of_fixed_embeddings_holds_the_ends_of_both_runs() -> None:
+    trained = generic.generic_runs([2, 3], seeds=range(1300, 1303), steps=60)
+    fixed = generic.generic_runs([2, 3], seeds=range(1300, 1303), steps=60, train_points=False)
+    table = generic.fixed_table(trained, fixed)
+    ends = [smallest_cosines(run.path.points[-1], run.path.classifiers[-1])[:, 1] for run in (trained, fixed)]
+    for number, dim in enumerate((2, 3)):
+        mine = [end[3 * number : 3 * number + 3] for end in ends]  # three seeds of each k, one after the other
+        expected = [mine[0].min(), mine[1].min(), np.median(mine[1])]
+        np.testing.assert_allclose(table.loc[dim].to_numpy(), expected)
+    np.testing.assert_array_equal(fixed.path.points[0], fixed.path.points[-1])

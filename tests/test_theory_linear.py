@@ -25,7 +25,7 @@ from linrep.setting import Setting
 from linrep.simulate import make_batches, simulate
 from linrep.start import initial_tables
 from linrep.steering import counterfactual_pairs, steering_vectors
-from linrep.theory import cones
+from linrep.theory import cones, interaction
 from linrep.train import TrainConfig, train
 
 SEEDS = st.integers(1000, 10**6)
@@ -96,14 +96,16 @@ def test_both_sides_of_the_square_are_the_alternating_sum(concepts: int, dim: in
             corners.append(row[tuple(token)])
         expected.append(corners[0] - corners[1] - corners[2] + corners[3])
     for first, second in ((i, j), (j, i)):
-        assert_allclose(cones.square_gap(table, tokens, first, second), torch.stack(expected), atol=EXACT)
+        squares = interaction.token_squares(tokens, first, second)
+        assert_allclose(interaction.second_difference(table, squares), torch.stack(expected), atol=EXACT)
 
 
 def test_every_affine_table_is_linear_and_closes_its_squares() -> None:
     tokens = all_tokens(4)
     table = torch.from_numpy(tokens).double() @ gaussian(4, 3, seed=1006) + gaussian(3, seed=1007)
     assert float(cones.affine_residual(table, tokens)) < 1e-25  # a square of rounding errors
-    assert float(cones.square_gap(table, tokens, 0, 2).abs().max()) < EXACT
+    opened = interaction.second_difference(table, interaction.token_squares(tokens, 0, 2))
+    assert float(opened.abs().max()) < EXACT
     for vectors in concept_vectors(table, counterfactual_pairs(tokens)):
         assert float(geometry.mean_cosine(vectors)) == pytest.approx(1, abs=EXACT)
 
@@ -365,10 +367,6 @@ def test_degenerate_input_is_refused_by_name() -> None:
     tokens = all_tokens(2)
     with pytest.raises(InputError, match="3 of 2 vectors reversed"):
         cones.reversed_cosine(2, 3)
-    with pytest.raises(InputError, match="concept 2 is given twice"):
-        cones.square_gap(gaussian(4, 2, seed=1), tokens, 1, 1)
-    with pytest.raises(InputError, match="3 tokens, not all of which have their partners in concept 1"):
-        cones.square_gap(gaussian(3, 2, seed=1), tokens[:3], 0, 1)
     with pytest.raises(InputError, match="all rows of the table are equal"):
         cones.affine_residual(torch.ones(4, 2), tokens)
     with pytest.raises(InputError, match="a gauge of condition number"):
@@ -402,3 +400,12 @@ def _some_sets() -> pd.DataFrame:
     shapes = {"C1": (1.0, 3.0, 0.5), "C1 and C2": (0.3, 0.9, 8.0), "all": (0.99, 0.7, 0.9)}
     lines = [(name, seed, *shape) for name, shape in shapes.items() for seed in range(5)]
     return pd.DataFrame(lines, columns=["contexts", "seed", "U", "by C1", "by C1 and C2"])
+
+
+def test_each_dimension_is_trained_in_its_own_space() -> None:
+    pace = Pace(0.5, 40)
+    found = linear.by_dimension([2, 4], pace=pace)
+    plane = context_sets.train_sets({"C1 and C2": ("110",)}, seeds=linear.SEEDS, pace=pace, dim=2)
+    mine = found[(found.k == 2) & (found.contexts == "C1 and C2")]
+    assert_allclose(mine["U"].to_numpy(), context_sets.rows(plane)["U"].to_numpy(), atol=EXACT)
+    assert sorted(set(found.k)) == [2, 4]

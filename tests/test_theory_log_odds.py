@@ -504,3 +504,12 @@ def test_a_concepts_own_entry_never_decides_agreement() -> None:
         for column, token in enumerate(tokens[pairs[:, 0]]):
             off = [context[j] in (UNKNOWN, token[j]) for j in (0, 2)]
             assert agrees[row, column] == all(off)
+
+
+def test_the_effect_of_the_step_is_the_change_of_the_means() -> None:
+    once = pd.DataFrame({"arm": "a", "clock": 1000, "agreeing": [0.1, 0.3], "contradicting": [1.0, 1.4]})
+    rows = pd.concat([once.assign(step="whole"), once.assign(step="half", contradicting=[1.1, 1.4])])
+    (line,) = log_odds_time.step_effect(rows).to_dict("records")
+    assert line["agreeing"] == 0
+    assert line["contradicting"] == pytest.approx(0.05)
+    assert line["contradicting / se"] == pytest.approx(0.05 / 0.2)  # 1.0 and 1.4: a standard error of 0.2

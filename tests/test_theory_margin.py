@@ -21,8 +21,6 @@ from linrep.population import code, complete_population, incomplete_population, 
 from linrep.theory.contradiction import lone_contexts, split_divergence
 from linrep.theory.margin import (
     contexts_to_points,
-    exponential_loss,
-    is_separable_pair,
     limit_offset,
     log_loss,
     longest,
@@ -99,7 +97,7 @@ def test_each_case_is_named_and_linear_programming_agrees(first: list[float], se
     f1, f0 = np.array(first), np.array(second)
     assert pair_case(f1, f0) == case
     feasible = linprog(np.zeros(2), A_ub=-contexts_to_points(f1, f0), b_ub=-np.ones(2), bounds=(None, None)).success
-    assert is_separable_pair(f1, f0) == feasible == (case == "separable")
+    assert (case == "separable") == feasible
 
 
 def test_degenerate_points_are_refused_by_name() -> None:
@@ -143,7 +141,7 @@ def test_descent_is_that_of_autograd_plain_and_on_the_logarithm() -> None:
             np.testing.assert_allclose(run.classifiers[mark], at, atol=1e-12)
             free = torch.tensor(at, requires_grad=True)
             each = torch.exp(-free @ torch.tensor(points).T).sum(dim=1)
-            np.testing.assert_allclose(exponential_loss(at, points), each.detach().numpy(), rtol=1e-12)
+            np.testing.assert_allclose(np.exp(log_loss(at, points)), each.detach().numpy(), rtol=1e-12)
             np.testing.assert_allclose(log_loss(at, points), each.detach().log().numpy(), atol=1e-12)
             (each.log() if normalised else each).sum().backward()
             assert free.grad is not None
@@ -172,7 +170,7 @@ def test_at_the_bound_the_loss_falls_as_fast_and_the_cosine_is_as_near_as_proved
     run = descent(points, start, step=step, marks=marks)
     assert run.monotone.all()
     assert run.finite.all()
-    loss = exponential_loss(run.classifiers, points)
+    loss = np.exp(log_loss(run.classifiers, points))
     steps = np.array(marks)[:, None]
     promised = 1 / (1 / loss[0] + 0.5 * step * found.margin**2 * steps)
     assert (loss <= promised * (1 + 1e-9)).all()
@@ -586,3 +584,10 @@ def test_figures_draw_what_they_are_given(small: dict[str, object]) -> None:
     assert [text.get_text() for text in picture.axes[1].get_legend().get_texts()] == list(drawn["case"].unique())
     arms = pd.DataFrame({"arm": ["a", "a", "b", "b"], "clock": [1, 10, 1, 10], "cosine": 0.5, "kl": 0.1})
     assert len(figures.fixed_embeddings(arms).axes) == 2
+
+
+def test_the_constant_of_the_bound_is_the_theorems() -> None:
+    """eq-promise by hand: x1 = x2 = (1, 0), start at 0, so γ = 1, ℓ_0 = 2 and C = 1 + ln 2."""
+    points, start = np.array([[1.0, 0.0], [1.0, 0.0]]), np.zeros((1, 2))
+    bound = cosine_gap_bound(points, start, np.array([4.0]), np.asarray(1.0))
+    assert bound[0] == pytest.approx((1 + np.log(2)) / 4)

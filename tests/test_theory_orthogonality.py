@@ -238,6 +238,17 @@ def test_no_product_model_is_below_the_product_floor_and_the_marginals_reach_it(
     assert (kl(population, interaction.explicit_model(population, 40.0)) < floor).all()  # open squares go below
 
 
+def test_the_price_of_an_interaction_is_attained_by_a_trapezoid() -> None:
+    """prop-price with equality: parallel Δ_i, θ = 0, and Δ_j that lean to either side: the opening is 2κ."""
+    corner = {(0, 0): (0.0, 0.0), (0, 1): (-0.1, 1.0), (1, 0): (0.2, 0.0), (1, 1): (0.3, 1.0)}
+    tokens = all_tokens(2)
+    table = torch.tensor([corner[tuple(token)] for token in tokens.tolist()], dtype=torch.float64)
+    squares = interaction.token_squares(tokens, 0, 1)
+    opening = interaction.second_difference(table, squares).norm(dim=-1) / interaction.longest_side(table, squares)
+    np.testing.assert_allclose(interaction.departure(table, squares), opening, atol=EXACT)
+    assert float(opening) == pytest.approx(0.2 / np.sqrt(1.01))
+
+
 def test_straightening_closes_every_square_and_leaves_a_box_alone() -> None:
     tokens = all_tokens(3)
     G = interaction.straightened(gaussian(8, 4, seed=1001), tokens)
@@ -319,6 +330,31 @@ def test_verdicts_follow_from_the_numbers() -> None:
     assert made.product(straight.assign(**{"closed, below": 1})).verdict == "undecided"
     untrained = simulate(Setting(concepts=3), seeds=range(1000, 1006), pace=Pace(1e-6, 1))
     assert made.theorem_7({"random": untrained}).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide", "start", "verdict"),
+    [
+        (0.04, 0.11, 0.5, "holds in range"),
+        (0.12, 0.20, 0.5, "undecided"),  # not small
+        (0.04, 0.03, 0.5, "undecided"),  # the control is no larger
+        (0.04, 0.11, 0.2, "undecided"),  # small before training as well
+    ],
+)
+def test_corollary_8_needs_small_cosines_and_controls_that_are_not(
+    monkeypatch: pytest.MonkeyPatch, narrow: float, wide: float, start: float, verdict: str
+) -> None:
+    models = {
+        name: simulate(Setting(concepts=3), seeds=range(1000, 1002), pace=Pace(1e-6, 1))
+        for name in ("random", made.NOT_LINEAR)
+    }
+
+    def planted(model: Simulation, *, tables: object = None) -> pd.DataFrame:
+        mean = start if tables is not None else narrow if model is models["random"] else wide
+        return pd.DataFrame({"seed": [0, 1, 2], "relation": "separated", "cosine": mean + np.array([-1e-3, 0, 1e-3])})
+
+    monkeypatch.setattr(made, "corollary_rows", planted)
+    assert made.corollary_8(models, recording.recorded()).verdict == verdict
 
 
 def test_slopes_of_planted_power_laws_are_found() -> None:

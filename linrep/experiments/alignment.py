@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from linrep.claims import Claim, Word
 from linrep.experiments import closeness, generic, joint
@@ -180,6 +180,12 @@ def _step_claim(scope: pd.DataFrame) -> Claim:
     )
 
 
+def settles(log_loss: Float[np.ndarray, "moments starts"]) -> Bool[np.ndarray, " starts"]:
+    """Whether a loss never rises again once it has not risen in a step (part 3 of thm-step)."""
+    fell = np.diff(log_loss, axis=0) <= TOLERANCE
+    return np.asarray((np.maximum.accumulate(fell, axis=0) == fell).all(axis=0))
+
+
 def _outcome(
     u: Float[np.ndarray, "starts dim"], v: Float[np.ndarray, "starts dim"], path: PairPath
 ) -> dict[str, object]:
@@ -190,7 +196,7 @@ def _outcome(
     return {
         "rises": (np.diff(path.cosine, axis=0) >= -ROUNDING).all(axis=0),
         "falls": path.finite & fell.all(axis=0),
-        "settles": (np.maximum.accumulate(fell, axis=0) == fell).all(axis=0),
+        "settles": settles(path.log_loss),
         "blown": ~path.finite,
         "cosine": path.cosine[-1],
         "formula": np.abs(formula - path.cosine).max(axis=0),

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from linrep.claims import Word
 from linrep.concepts import ConceptGraph, all_tokens
 from linrep.errors import DivergenceError, InputError, LinrepError
+from linrep.experiments.context_loss import padded_loss
 from linrep.geometry import mean_cosine
 from linrep.linearity import concept_vectors
-from linrep.loss import PopulationLoss
 from linrep.pilot import FITTED_KL, STEP_EFFECT, STEP_GRID, Pace, halved
-from linrep.population import code, complete_population, masked_population
+from linrep.population import complete_population
 from linrep.seeds import PILOT_SEEDS
 from linrep.start import initial_tables
 from linrep.stats import estimate
@@ -92,7 +92,7 @@ def train_sets(
     """
     graphs = [ConceptGraph.random(CONCEPTS, seed=seed) for seed in seeds]
     complete = complete_population(graphs)
-    loss, floor = _padded_loss(graphs, list(masks.values()))
+    loss, floor = padded_loss(graphs, list(masks.values()))
     start = initial_tables(len(complete.contexts), len(TOKENS), dim, seeds=seeds)
     trained = train(
         complete,
@@ -238,25 +238,3 @@ def _two(table: pd.DataFrame) -> "pd.Series[bool]":
 def _four(table: pd.DataFrame) -> "pd.Series[bool]":
     """Seeds whose tokens form four clusters, those of C1 and C2, and not two."""
     return (table["by C1 and C2"] > CLUSTERED) & (table["by C1"] <= CLUSTERED)
-
-
-def _padded_loss(
-    graphs: Sequence[ConceptGraph], masks: Sequence[Sequence[str]]
-) -> tuple[PopulationLoss, Float[np.ndarray, " runs"]]:
-    """The losses of all sets as one, on all contexts with weight 0 for those left out; and their entropy floors."""
-    complete = complete_population(graphs)
-    weights = torch.zeros(len(masks), *complete.weights.shape, dtype=torch.float64)
-    pair = torch.zeros(len(masks), *complete.pair_probability.shape, dtype=torch.float64)
-    floors = []
-    for place, known in enumerate(masks):
-        population = masked_population(graphs, _mask_rows(known))
-        there = complete.rows([code(state) for state in population.contexts])
-        weights[place][:, there] = torch.from_numpy(population.weights)
-        pair[place][:, there] = torch.from_numpy(population.pair_probability)
-        floors.append(population.entropy)
-    return PopulationLoss(weights.flatten(0, 1), pair.flatten(0, 1)), np.concatenate(floors)
-
-
-def _mask_rows(masks: Sequence[str]) -> Int[np.ndarray, "masks concepts"]:
-    """Masks written as text, as rows."""
-    return np.array([[int(entry) for entry in mask] for mask in masks], dtype=np.int8)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from linrep.figures.style import DASHES, PALETTE, empty_figure
 
-MARKERS = ("o", "s", "^", "D")
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 def drift_by_step(rows: pd.DataFrame, panels: Mapping[str, tuple[str, int]]) -> Figure:
@@ -59,7 +59,7 @@ def departure_by_imbalance(rows: pd.DataFrame) -> Figure:
     """
     figure, (axis,) = empty_figure(5.2, 3.6)
     for number, (size, part) in enumerate(rows.groupby("m")):
-        axis.scatter(part["allowed"], part["departure"], s=16, color=[PALETTE[number]], marker="os^Dv"[number % 5],
+        axis.scatter(part["allowed"], part["departure"], s=16, color=[PALETTE[number]], marker=MARKERS[number % 5],
                      label=f"m = k = {size}")  # fmt: skip
     ends = np.array([rows["allowed"].min(), rows["allowed"].max()])
     axis.plot(ends, ends, color="0.3", ls="--", lw=1, label="2 tan(α/2)")

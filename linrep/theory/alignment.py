@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from linrep.errors import InputError
+from linrep.theory.margin import place
 
 LARGEST_LOG_LOSS = 300.0
 """A start whose ln L passes this has blown up: two steps further its products would leave double precision."""
@@ -75,7 +76,7 @@ def start_ratio(
     p, q = u + v, u - v
     size, other = np.linalg.norm(p, axis=-1), np.linalg.norm(q, axis=-1)
     if (size == 0).any():
-        raise InputError(f"u + v of start {_where(size == 0)} is zero: both vectors then shrink to zero (Theorem 12)")
+        raise InputError(f"u + v of start {place(size == 0)} is zero: both vectors then shrink to zero (Theorem 12)")
     across = p / size[..., None]
     along = np.divide(q, other[..., None], where=other[..., None] > 0, out=np.zeros_like(q))
     apart = along - (along * across).sum(axis=-1, keepdims=True) * across  # a difference, so that a small sine is exact
@@ -100,7 +101,7 @@ def cosine_of_ratio(
     """
     bottom = np.sqrt((1 - ratio) ** 2 + 4 * ratio * squared_sine)
     if (bottom == 0).any():
-        raise InputError(f"start {_where(bottom == 0)} has r = 1 and sin = 0: u or v is zero, its cosine undefined")
+        raise InputError(f"start {place(bottom == 0)} has r = 1 and sin = 0: u or v is zero, its cosine undefined")
     return np.asarray((1 - ratio) / bottom)
 
 
@@ -142,13 +143,8 @@ def _moment(
     lengths = [np.linalg.norm(w, axis=-1) for w in (u, v)]
     shorter = np.asarray(np.minimum(*lengths))
     if (shorter == 0).any():
-        raise InputError(f"u or v of start {_where(shorter == 0)} is zero at step {taken}: its cosine is undefined")
+        raise InputError(f"u or v of start {place(shorter == 0)} is zero at step {taken}: its cosine is undefined")
     cosine = np.asarray(-log_loss / lengths[0] / lengths[1])
     blown = log_loss > LARGEST_LOG_LOSS
     rate = np.asarray(np.where(blown, 0.0, step * np.exp(np.where(blown, 0.0, log_loss))))
     return log_loss, cosine, rate, shorter
-
-
-def _where(bad: Bool[np.ndarray, "..."]) -> tuple[int, ...]:
-    """The index of the first true entry."""
-    return tuple(int(place) for place in np.argwhere(bad)[0])

@@ -59,26 +59,6 @@ def cone_factors(vectors: Float[Tensor, "*batch pairs dim"]) -> Float[Tensor, "*
     return (vectors * direction(vectors).unsqueeze(-2)).sum(dim=-1)
 
 
-def square_gap(
-    table: Float[Tensor, "*batch tokens dim"], tokens: Int[np.ndarray, "tokens concepts"], first: int, second: int
-) -> Float[Tensor, "*batch squares dim"]:
-    """Δg_i(c(j→1)) − Δg_i(c(j→0)) for i = first and j = second, one row for each value of the other entries.
-
-    Closing the square: exchanging i and j gives the same vectors. Zero exactly where the square is a parallelogram.
-
-    Raises:
-        InputError: i = j, or a square of which a token is missing.
-    """
-    if first == second:
-        raise InputError(f"a square needs two concepts; concept {first + 1} is given twice")
-    pairs = counterfactual_pairs(tokens)[first]
-    on = pairs[tokens[pairs[:, 0], second] == 1]
-    off = pairs[tokens[pairs[:, 0], second] == 0]
-    if len(pairs) * 2 != len(tokens) or len(on) != len(off):
-        raise InputError(f"{len(tokens)} tokens, not all of which have their partners in concept {first + 1}")
-    return steering_vectors(table, on) - steering_vectors(table, off)  # both are ordered by the other entries
-
-
 def affine_residual(
     table: Float[Tensor, "*batch tokens dim"], tokens: Int[np.ndarray, "tokens concepts"]
 ) -> Float[Tensor, "*batch"]:

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from linrep.errors import DivergenceError, InputError
+from linrep.geometry import unit
+from linrep.theory.margin import place, require_marks
 from linrep.train import RISE
 
 Points = Float[np.ndarray, "*batch 2 dim"]
@@ -38,11 +41,6 @@ def orthogonal_start(
         raise InputError(f"dim is {dim}; {classifiers + 2} mutually orthogonal vectors need {classifiers + 2} or more")
     axes, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, classifiers + 2)))
     return point_length * axes.T[:2], classifier_length * axes.T[2:]
-
-
-def log_loss(points: Points, classifiers: Classifiers) -> Float[np.ndarray, "*batch"]:
-    """ln ℓ, ℓ = Σ_c Σ_j exp(−Δ_c·x_j); it neither overflows nor underflows."""
-    return _terms(points, classifiers)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +84,7 @@ def joint_descent(
     """
     if not (np.isfinite(step) and step > 0):
         raise InputError(f"the step is {step}; it must be a positive number")
-    if not marks or min(marks) < 0 or list(marks) != sorted(set(marks)):
-        raise InputError(f"marks are {list(marks)}; they must be increasing numbers of steps")
+    require_marks(marks)
     kept, wanted = [], set(marks)
     last, monotone = np.full(points.shape[:-2], np.inf), np.ones(points.shape[:-2], dtype=bool)
     for taken in range(marks[-1] + 1):
@@ -218,14 +215,11 @@ def _require_finite(value: Float[np.ndarray, "*batch"], taken: int) -> None:
     """Refuse a loss that has left the numbers a step can be taken with."""
     bad = ~(value <= LARGEST_LOG_LOSS)
     if bad.any():
-        where = tuple(int(place) for place in np.argwhere(bad)[0])
-        raise DivergenceError(f"the loss of problem {where} diverged at step {taken}; try a smaller step")
+        raise DivergenceError(
+            f"the loss of problem {place(np.asarray(bad))} diverged at step {taken}; try a smaller step"
+        )
 
 
 def _unit(vectors: Float[np.ndarray, "*batch rows dim"], what: str) -> Float[np.ndarray, "*batch rows dim"]:
     """Vectors of length 1; refuses a zero one by name."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    if (lengths == 0).any():
-        where = tuple(int(place) for place in np.argwhere(lengths[..., 0] == 0)[0])
-        raise InputError(f"{what} {where} is zero: it has no direction, so its cosine is undefined")
-    return np.asarray(vectors / lengths)
+    return np.asarray(unit(torch.from_numpy(vectors), what=what).numpy())

@@ -5,6 +5,7 @@ a classifier w through the origin with loss ℓ(w) = Σ_j exp(−w·x_j), and al
 rows of an array (points, dim), classifiers the rows of an array (classifiers, dim); leading batch axes are problems.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,11 +94,6 @@ def pair_case(first: Float[np.ndarray, " dim"], second: Float[np.ndarray, " dim"
     return "positive multiples" if apart <= SMALLEST_MARGIN else "separable"
 
 
-def is_separable_pair(first: Float[np.ndarray, " dim"], second: Float[np.ndarray, " dim"]) -> bool:
-    """Whether some w has w·f1 > 0 > w·f0: both are non-zero, and f1 is no positive multiple of f0."""
-    return pair_case(first, second) == "separable"
-
-
 def stall_value(ratio: float) -> float:
     """Where Δ·f0 stalls when f1 = α f0: ln α / (1 + α), the minimum of exp(−α s) + exp(s).
 
@@ -114,13 +110,6 @@ def log_loss(
 ) -> Float[np.ndarray, "*batch classifiers"]:
     """ln ℓ(w) = ln Σ_j exp(−w·x_j) of each classifier; it neither overflows nor underflows. Leading axes broadcast."""
     return np.asarray(np.logaddexp.reduce(-classifiers @ points.mT, axis=-1))
-
-
-def exponential_loss(
-    classifiers: Float[np.ndarray, "*batch classifiers dim"], points: Float[np.ndarray, "... points dim"]
-) -> Float[np.ndarray, "*batch classifiers"]:
-    """ℓ(w) = Σ_j exp(−w·x_j) of each classifier: the paper's simplified loss, one term of its sum over c."""
-    return np.asarray(np.exp(log_loss(classifiers, points)))
 
 
 def limit_offset(
@@ -171,3 +160,13 @@ def longest(points: Float[np.ndarray, "*batch points dim"]) -> Float[np.ndarray,
 def place(bad: Bool[np.ndarray, "..."]) -> tuple[int, ...]:
     """The index of the first true entry."""
     return tuple(int(place) for place in np.argwhere(bad)[0])
+
+
+def require_marks(marks: Sequence[int]) -> None:
+    """Refuse moments of a run that are none, negative or not increasing.
+
+    Raises:
+        InputError: names them.
+    """
+    if not marks or min(marks) < 0 or list(marks) != sorted(set(marks)):
+        raise InputError(f"marks are {list(marks)}; they must be increasing numbers of steps")

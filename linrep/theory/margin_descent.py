@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from linrep.errors import DivergenceError, InputError
-from linrep.theory.margin import log_loss, place
+from linrep.theory.margin import log_loss, place, require_marks
 from linrep.train import RISE
 
 LARGEST_LOSS = 1e300
@@ -87,8 +87,7 @@ def descent(
     """
     if not (np.isfinite(step) & (step > 0)).all():
         raise InputError(f"the smallest step is {np.min(step)}; steps must be positive numbers")
-    if not marks or min(marks) < 0 or list(marks) != sorted(set(marks)):
-        raise InputError(f"marks are {list(marks)}; they must be increasing numbers of steps")
+    require_marks(marks)
     walk = _Walk(points, start, np.asarray(step)[..., None, None], normalised=normalised, freeze=freeze)
     kept, taken = [], 0
     for mark in marks:
