@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sphinx.config import Config
 
 LITERAL_OR_SIGN = re.compile(r"``.+?``|`.+?`|\||\*(?=#?(?:batch|shape)\b)")
-NUMERICAL_PACKAGES = ("torch", "numpy", "matplotlib")
+NUMERICAL_PACKAGES = ("torch", "numpy", "numba", "matplotlib")
 
 
 def page_inputs(root: Path) -> Iterator[Path]:

@@ -75,10 +75,18 @@ def _simulate(
     step_size: Annotated[float | None, typer.Option(help="[found on pilot seeds; sgd .1, adam .001]")] = None,
     steps: Annotated[int | None, typer.Option(help="[found on pilot seeds by the clock rule]")] = None,
     init_scale: Annotated[float | None, typer.Option(help="S of N(0, S²) [the linear start].")] = None,
+    biases: Annotated[bool, typer.Option("--biases", help="Give f and g biases, with the linear start.")] = False,
     masks: Count = 0,
     tokens: Count = 0,
+    mask_law: Annotated[
+        Literal["fair", "often", "rarely", "size"],
+        typer.Option(help="Hide each entry with probability 1/2, 3/4 or 1/4; size: how many first, then which."),
+    ] = "fair",
     dtype: Annotated[Literal["float32", "float64"], typer.Option()] = "float64",
     device: Device = "cpu",
+    engine: Annotated[
+        Literal["auto", "numba", "torch"], typer.Option(help="Compiled, plain torch, or what is possible.")
+    ] = "auto",
     json: JsonFile = None,
     save: Annotated[Path | None, typer.Option(help="Write F, G and the graphs, as safetensors.")] = None,
     version: Version = False,
@@ -102,10 +110,13 @@ def _simulate(
         step_size=step_size,
         steps=steps,
         init_scale=init_scale,
+        biases=biases,
         masks=masks or None,
         tokens=tokens or None,
+        mask_law=mask_law,
         dtype=dtype,
         device=device,
+        engine=engine,
         graph=world,
     )
     simulation = simulate(setting, seeds=range(seed, seed + seeds), progress=True)

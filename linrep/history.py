@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from linrep.engine.choice import Engine
 from linrep.linearity import measure
 from linrep.pilot import CLOCKS, Batch, Pace, clock_of
 from linrep.setting import Setting
@@ -22,12 +23,14 @@ def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> 
         One row for each seed and clock: seed, clock, kl (nats), and the measures of `Linearity`; with gd also
         monotone, whether the loss of the seed never rose over the whole run.
     """
-    config = TrainConfig(pace.step_size, pace.steps, setting.optimizer, setting.batch)
+    config = setting.training(pace.step_size, pace.steps)
     even = (math.ceil(mark) for mark in np.geomspace(1, pace.steps, points))
     one = clock_of(Pace(pace.step_size, 1), setting.optimizer)
     struck = (math.ceil(clock / one) for clock in CLOCKS)
     marks = sorted(mark for mark in {0, *even, *struck} if mark <= pace.steps)
-    return pd.concat([_record(batch, config, marks) for batch in make_batches(setting, seeds)], ignore_index=True)
+    return pd.concat(
+        [_record(batch, config, marks, setting.engine) for batch in make_batches(setting, seeds)], ignore_index=True
+    )
 
 
 def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -36,7 +39,7 @@ def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {f"{clock:,}": record[record["clock"] == first] for clock, first in reached.items() if first == first}
 
 
-def _record(batch: Batch, config: TrainConfig, marks: list[int]) -> pd.DataFrame:
+def _record(batch: Batch, config: TrainConfig, marks: list[int], engine: Engine) -> pd.DataFrame:
     """The rows of one batch."""
     rows: list[pd.DataFrame] = []
 
@@ -51,7 +54,14 @@ def _record(batch: Batch, config: TrainConfig, marks: list[int]) -> pd.DataFrame
         )
 
     trained = train(
-        batch.population, batch.start, config, seeds=batch.seeds, record_at=marks, observe=observe, warn=False
+        batch.population,
+        batch.start,
+        config,
+        seeds=batch.seeds,
+        engine=engine,
+        record_at=marks,
+        observe=observe,
+        warn=False,
     )
     found = pd.concat(rows, ignore_index=True)
     if trained.monotone is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from linrep.engine.choice import Engine
 from linrep.errors import DivergenceError, LinrepError
 from linrep.linearity import measure
 from linrep.population import Population
@@ -69,6 +70,8 @@ def find_pace(
     steps: int | None = None,
     clock: float | None = None,
     minibatch: int = 100,
+    biases: bool = False,
+    engine: Engine = "auto",
     progress: bool = False,
 ) -> Pace:
     """What is left open of step size and steps, by the rules above; what is given is honoured.
@@ -85,7 +88,7 @@ def find_pace(
         return Pace(given, steps)
     for candidate in STEP_GRID if given is None else (given,):
         marks = [steps] if steps is not None else _marks(candidate, optimizer, clock)
-        search = _Search(pilots, optimizer, minibatch, require_monotone=given is None, progress=progress)
+        search = _Search(pilots, optimizer, minibatch, biases, engine, given is None, progress)
         try:
             pace, outcome = search.first_fitted(candidate, marks, fixed=steps is not None or clock is not None)
             if given is not None or search.step_effect(pace, outcome) < STEP_EFFECT:
@@ -117,6 +120,8 @@ class _Search:
     pilots: Sequence[Batch]
     optimizer: Optimizer
     minibatch: int
+    biases: bool
+    engine: Engine
     require_monotone: bool
     progress: bool
 
@@ -139,7 +144,7 @@ class _Search:
 
     def outcome(self, pace: Pace) -> _Outcome:
         """KL divergence, nats, and U, E, UE of every pilot trained at a pace."""
-        config = TrainConfig(pace.step_size, pace.steps, self.optimizer, self.minibatch)
+        config = TrainConfig(pace.step_size, pace.steps, self.optimizer, self.minibatch, self.biases)
         kl, cosines = [], []
         for batch in self.pilots:
             trained = train(
@@ -147,6 +152,7 @@ class _Search:
                 batch.start,
                 config,
                 seeds=batch.seeds,
+                engine=self.engine,
                 require_monotone=self.require_monotone,
                 warn=False,
                 progress=self.progress,

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from linrep.concepts import ConceptGraph, all_tokens
 from linrep.errors import InputError
+from linrep.masks import MaskLaw, check_mask_law, check_mask_probability, mask_probability
 from linrep.memory import require_memory
 from linrep.seeds import stream
 from linrep.steering import counterfactual_pairs
@@ -30,14 +31,24 @@ class Population:
     Attributes:
         contexts: context states d, entries −1 (unknown), 0, 1.
         tokens: concept vectors c, entries 0, 1.
-        masks: the masks that hide entries, 1 where the entry stays known; each is drawn with equal probability.
+        masks: the masks that hide entries, 1 where the entry stays known.
         joint: p(c) of each replicate, renormalised over the tokens kept.
+        mask_probability: the probability that each mask is drawn; None for equally likely masks.
+
+    Raises:
+        InputError: mask probabilities that are no distribution over the masks.
     """
 
     contexts: Int[np.ndarray, "contexts concepts"]
     tokens: Int[np.ndarray, "tokens concepts"]
     masks: Int[np.ndarray, "masks concepts"]
     joint: Float[np.ndarray, "replicates tokens"]
+    mask_probability: Float[np.ndarray, " masks"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse mask probabilities that are none."""
+        if self.mask_probability is not None:
+            check_mask_probability(self.mask_probability, len(self.masks))
 
     @property
     def concepts(self) -> int:
@@ -69,12 +80,23 @@ class Population:
     @cached_property
     def weights(self) -> Float[np.ndarray, "replicates contexts"]:
         """p(d): the probability of d's mask times the probability of its known values. Rows sum to 1."""
-        return np.asarray(self.joint @ self.consistent.T / len(self.masks))
+        return np.asarray(self.joint @ self.consistent.T * self.mask_share)
 
     @property
     def pair_probability(self) -> Float[np.ndarray, "replicates contexts tokens"]:
         """p(d, c) = p(mask) p(c) where c agrees with d, else 0."""
-        return np.asarray(self.joint[:, None, :] * self.consistent / len(self.masks))
+        return np.asarray(self.joint[:, None, :] * self.consistent * self.mask_share[:, None])
+
+    @cached_property
+    def mask_share(self) -> Float[np.ndarray, " contexts"]:
+        """The probability of each context's mask, which is its known entries."""
+        if self.mask_probability is None:
+            return np.full(len(self.contexts), 1 / len(self.masks))
+        by_mask = dict(zip(map(bytes, self.masks.astype(np.int8)), self.mask_probability.tolist(), strict=True))
+        known = list(map(bytes, (self.contexts != UNKNOWN).astype(np.int8)))
+        if stray := set(known) - by_mask.keys():
+            raise InputError(f"the contexts have {len(stray)} mask(s) that are not among the {len(self.masks)} masks")
+        return np.array([by_mask[mask] for mask in known])
 
     @property
     def target(self) -> Float[np.ndarray, "replicates contexts tokens"]:
@@ -128,17 +150,19 @@ def context_keys(contexts: Int[np.ndarray, "*batch concepts"]) -> Int[np.ndarray
     return (contexts.astype(np.int64) + 1) @ places
 
 
-def complete_population(graphs: Sequence[ConceptGraph]) -> Population:
-    """All 3^m contexts and all 2^m tokens, fair independent masks (our choice: the paper states no mask law).
+def complete_population(graphs: Sequence[ConceptGraph], mask_law: MaskLaw = "fair") -> Population:
+    """All 3^m contexts and all 2^m tokens, masks by a law (our choice: the paper states none).
 
     Raises:
-        InputError: no graph, or graphs of different size.
+        InputError: no graph, graphs of different size, or a mask law of another name.
         TooLargeError: the tables would not fit in memory.
     """
     m = _one_size(graphs)
     require_complete(len(graphs), m)
     tokens = all_tokens(m)
-    return Population(all_contexts(m), tokens, tokens, np.stack([_positive(graph.joint()) for graph in graphs]))
+    joint = np.stack([_positive(graph.joint()) for graph in graphs])
+    chances = None if mask_law == "fair" else mask_probability(tokens, mask_law)
+    return Population(all_contexts(m), tokens, tokens, joint, chances)
 
 
 def masked_population(graphs: Sequence[ConceptGraph], masks: Int[np.ndarray, "masks concepts"]) -> Population:
@@ -164,17 +188,27 @@ def masked_population(graphs: Sequence[ConceptGraph], masks: Int[np.ndarray, "ma
 
 
 def incomplete_population(
-    graph: ConceptGraph, *, masks: int | None = None, tokens: int | None = None, seed: int
+    graph: ConceptGraph,
+    *,
+    masks: int | None = None,
+    tokens: int | None = None,
+    mask_law: MaskLaw = "fair",
+    seed: int,
 ) -> Population:
     """One world on a random subset of masks, of tokens, or both (paper, Tables 3 and 4).
 
     Masks and tokens are drawn without replacement, uniformly; p(c) is conditioned on the tokens kept; contexts are the
     states that a kept mask makes of a kept token. All three are our reading: the paper does not state them.
 
+    Args:
+        masks, tokens: how many are kept; None for all.
+        mask_law: how the masks are drawn in training; only "fair" with a number of masks.
+
     Raises:
-        InputError: a number of masks or tokens that the world does not have.
+        InputError: a number of masks or tokens that the world does not have, or a mask law that is not allowed.
         TooLargeError: the tables would not fit in memory.
     """
+    check_mask_law(mask_law, masks)
     every = all_tokens(graph.concepts)
     rng = stream(seed, "sampling", part=1)
     kept_masks = _draw(every, masks, rng, "masks")
@@ -182,7 +216,8 @@ def incomplete_population(
     contexts = _masked(kept_masks, every[kept])
     _require(1, len(contexts), len(kept), f"{len(contexts)} contexts by {len(kept)} tokens")
     joint = _positive(graph.joint())[kept]
-    return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None])
+    chances = None if mask_law == "fair" else mask_probability(kept_masks, mask_law)
+    return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None], chances)
 
 
 def require_complete(replicates: int, concepts: int) -> None:

@@ -86,7 +86,7 @@ def provenance() -> dict[str, Any]:
     """Versions, commit and processor of this run."""
     import torch
 
-    libraries = ("torch", "numpy", "scipy", "pandas", "transformers")
+    libraries = ("torch", "numpy", "numba", "scipy", "pandas", "transformers")
     return {
         "python": platform.python_version(),
         "libraries": {name: metadata.version(name) for name in libraries if _installed(name)},

@@ -6,9 +6,11 @@ from typing import Any, Literal
 import torch
 
 from linrep.concepts import ConceptGraph, check_world
+from linrep.engine.choice import Engine, compiled
 from linrep.errors import InputError
+from linrep.masks import MaskLaw, check_mask_law
 from linrep.start import check_start
-from linrep.train import Optimizer, check_training
+from linrep.train import Optimizer, TrainConfig, check_training
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,10 @@ class Setting:
         edges: probability of each edge of the random DAG. prob: range of the Bernoulli parameters (paper: 0.3 to 0.7).
         optimizer: gd is descent on the exact loss; sgd and adam draw minibatches of `batch` pairs.
         init_scale: S for a start from N(0, S²); None for the linear start.
+        biases: whether f and g have biases, as a linear layer has by default; with the linear start only.
         masks, tokens: how many masks and tokens are trained on; None for all.
+        mask_law: how masks are drawn; only "fair" with a number of masks.
+        engine: how steps are computed: "numba", "torch", or "auto", compiled where that is possible.
         graph: a world of the user's own, the same for every seed; edges and prob are then unused.
     """
 
@@ -33,10 +38,13 @@ class Setting:
     steps: int | None = None
     batch: int = 100
     init_scale: float | None = None
+    biases: bool = False
     masks: int | None = None
     tokens: int | None = None
+    mask_law: MaskLaw = "fair"
     dtype: Literal["float32", "float64"] = "float64"
     device: str = "cpu"
+    engine: Engine = "auto"
     graph: ConceptGraph | None = None
 
     def __post_init__(self) -> None:
@@ -49,8 +57,10 @@ class Setting:
         if self.dtype not in ("float32", "float64"):
             raise InputError(f"dtype is {self.dtype!r}; allowed are float32, float64")
         check_training(self.optimizer, self.step_size, self.steps, self.batch)
-        check_start(self.width, self.init_scale)
+        check_start(self.width, self.init_scale, biases=self.biases)
+        check_mask_law(self.mask_law, self.masks)
         check_device(self.device)
+        compiled(self.engine, device=self.device)
 
     @property
     def width(self) -> int:
@@ -67,6 +77,10 @@ class Setting:
         if self.graph is not None:
             return self.graph
         return ConceptGraph.random(self.concepts, edges=self.edges, prob=self.prob, seed=seed)
+
+    def training(self, step_size: float, steps: int) -> TrainConfig:
+        """How the setting is trained at a pace."""
+        return TrainConfig(step_size, steps, self.optimizer, self.batch, self.biases)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, JSON-ready."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from linrep.setting import Setting
 from linrep.start import initial_tables
 from linrep.stats import estimate
 from linrep.steering import require_pairs
-from linrep.train import TrainConfig, Trained, train
+from linrep.train import Trained, train
 
 COSINES = {"unembedding": "U", "embedding": "E", "matched": "UE"}
 
@@ -93,10 +94,18 @@ def simulate(setting: Setting, *, seeds: range, pace: Pace | None = None, progre
     check_seeds(seeds)
     batches = make_batches(setting, seeds)
     pace = pace or setting_pace(setting, progress=progress)
-    config = TrainConfig(pace.step_size, pace.steps, setting.optimizer, setting.batch)
+    config = setting.training(pace.step_size, pace.steps)
     runs = []
     for batch in batches:
-        trained = train(batch.population, batch.start, config, seeds=batch.seeds, warn=given, progress=progress)
+        trained = train(
+            batch.population,
+            batch.start,
+            config,
+            seeds=batch.seeds,
+            engine=setting.engine,
+            warn=given,
+            progress=progress,
+        )
         runs.append(Run(batch, trained, measure(batch.population, (trained.embedding, trained.unembedding))))
     return Simulation(setting, pace, tuple(seeds), tuple(runs), time.perf_counter() - began)
 
@@ -116,6 +125,8 @@ def setting_pace(setting: Setting, *, clock: float | None = None, progress: bool
         steps=setting.steps,
         clock=clock,
         minibatch=setting.batch,
+        biases=setting.biases,
+        engine=setting.engine,
         progress=progress,
     )
 
@@ -132,9 +143,10 @@ def make_batches(setting: Setting, seeds: Sequence[int]) -> list[Batch]:
     """Worlds and starts of the seeds, grouped by shape: one batch if the sets are complete, else one for each seed."""
     if setting.complete:
         require_complete(len(seeds), setting.concepts)
-        return [_batch(setting, complete_population([setting.world(seed) for seed in seeds]), tuple(seeds))]
-    subset = {"masks": setting.masks, "tokens": setting.tokens}
-    return [_batch(setting, incomplete_population(setting.world(seed), **subset, seed=seed), (seed,)) for seed in seeds]
+        worlds = [setting.world(seed) for seed in seeds]
+        return [_batch(setting, complete_population(worlds, setting.mask_law), tuple(seeds))]
+    subset = partial(incomplete_population, masks=setting.masks, tokens=setting.tokens, mask_law=setting.mask_law)
+    return [_batch(setting, subset(setting.world(seed), seed=seed), (seed,)) for seed in seeds]
 
 
 def summary(table: pd.DataFrame) -> dict[str, Any]:
@@ -174,6 +186,7 @@ def _batch(setting: Setting, population: Population, seeds: tuple[int, ...]) -> 
         setting.width,
         seeds=seeds,
         init_scale=setting.init_scale,
+        biases=setting.biases,
         dtype=getattr(torch, setting.dtype),
         device=setting.device,
     )

@@ -1,6 +1,7 @@
 """Trained tables on disk: F, G and their world, in one safetensors file that needs no linrep to be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ def save_tables(simulation: Simulation, path: Path) -> None:
     """Write F, G and the world of every run.
 
     A complete simulation holds `F` (replicates, contexts, dim), `G` (replicates, tokens, dim), `contexts`, `tokens`,
-    `masks`, `joint` and `seeds`; on incomplete sets, where shapes differ, each name ends in `.0`, `.1`, ... for each
-    seed. The metadata holds the setting and the graphs (parents and tables) as JSON.
+    `masks`, `joint` and `seeds`, and `mask_probability` where the masks are not equally likely; on incomplete sets,
+    where shapes differ, each name ends in `.0`, `.1`, ... for each seed. The metadata holds the setting and the graphs
+    (parents and tables) as JSON.
 
     Raises:
         LinrepError: the folder cannot be written.
@@ -31,8 +33,9 @@ def save_tables(simulation: Simulation, path: Path) -> None:
     tensors: dict[str, Tensor] = {}
     for index, run in enumerate(simulation.runs):
         suffix = "" if len(simulation.runs) == 1 else f".{index}"
-        for name in _WORLD:
-            tensors[name + suffix] = torch.from_numpy(np.ascontiguousarray(getattr(run.batch.population, name))).clone()
+        for name in (*_WORLD, "mask_probability"):
+            if (values := getattr(run.batch.population, name)) is not None:
+                tensors[name + suffix] = torch.from_numpy(np.ascontiguousarray(values)).clone()
         tensors["F" + suffix] = run.trained.embedding.cpu().contiguous()
         tensors["G" + suffix] = run.trained.unembedding.cpu().contiguous()
         tensors["seeds" + suffix] = torch.tensor(run.batch.seeds)
@@ -64,5 +67,7 @@ def load_tables(path: Path) -> list[Batch]:
 def _batch(tensors: dict[str, Tensor], suffix: str) -> Batch:
     """One run of the file."""
     population = Population(*(tensors[name + suffix].numpy() for name in _WORLD))
+    if (unequal := tensors.get("mask_probability" + suffix)) is not None:
+        population = replace(population, mask_probability=unequal.numpy())
     seeds = tuple(tensors["seeds" + suffix].tolist())
     return Batch(population, (tensors["F" + suffix], tensors["G" + suffix]), seeds)

@@ -7,26 +7,29 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
+from linrep.engine.choice import Engine, compiled
 from linrep.errors import DivergenceError, InputError, StepSizeWarning
-from linrep.loss import Loss, Minibatches, PopulationLoss, minibatch_gradient
+from linrep.loss import Loss, PopulationLoss
+from linrep.minibatches import CHUNK
 from linrep.population import Population
 from linrep.start import Tables
+from linrep.steppers import Stepper, TorchDescent, TorchSampled
 
 Optimizer = Literal["gd", "sgd", "adam"]
 Observer = Callable[[int, Tables, Float[Tensor, " replicates"]], bool | None]
-Step = Callable[[Tables], Float[Tensor, " replicates"]]
 
 RISE = {torch.float64: 1e-9, torch.float32: 1e-6}
 """The relative rise of the loss in one step, above which gradient descent does not count as monotone."""
 
-BLOCK = 50  # steps between two looks at the losses
+BLOCKS: dict[Optimizer, int] = {"gd": 50, "sgd": CHUNK, "adam": CHUNK}
+"""Steps between two looks at the losses."""
 
 
 class LossRoseError(ArithmeticError):
@@ -35,12 +38,16 @@ class LossRoseError(ArithmeticError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train: gd takes the exact gradient; sgd and adam draw `batch` pairs a step (paper: 100)."""
+    """How to train: gd takes the exact gradient; sgd and adam draw `batch` pairs a step (paper: 100).
+
+    With biases, a vector that all rows of F have in common is trained beside F, as in a linear layer with a bias.
+    """
 
     step_size: float
     steps: int
     optimizer: Optimizer = "gd"
     batch: int = 100
+    biases: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers that describe no training."""
@@ -73,6 +80,7 @@ def train(
     *,
     seeds: Sequence[int],
     loss: Loss | None = None,
+    engine: Engine = "auto",
     record_at: Sequence[int] = (),
     observe: Observer | None = None,
     require_monotone: bool = False,
@@ -84,6 +92,7 @@ def train(
     Args:
         seeds: one for each replicate: names it in errors, and seeds the minibatches.
         loss: what gd descends and `Trained.loss` reports; None for the exact cross-entropy of the population.
+        engine: how steps are computed; the two ways agree to rounding, and draw the same minibatches.
         record_at: steps after which `observe(step, tables, loss)` is called with the exact loss; 0 is the start. An
             observer that returns True ends the run.
         require_monotone: end with LossRoseError as soon as the loss is seen to rise (gd only).
@@ -91,37 +100,34 @@ def train(
         progress: show a bar with an estimate on a terminal.
 
     Raises:
-        InputError: a loss other than the cross-entropy with sgd or adam, whose minibatches are drawn for that one.
+        InputError: a loss other than the cross-entropy with sgd or adam, whose minibatches are drawn for that one; an
+            engine that cannot do what is asked.
         DivergenceError: a loss is no longer finite; names the replicate, the step and a smaller step size.
         TooLargeError: the tables would not fit in memory.
 
     Warns:
         StepSizeWarning: gradient descent whose loss rose in some replicate.
     """
-    tables = (start[0].clone(), start[1].clone())
-    if loss is not None and config.optimizer != "gd":
-        raise InputError(f"a loss of one's own is descended by gd only; the optimizer is {config.optimizer}")
-    exact = loss or PopulationLoss.of(population, dtype=tables[0].dtype, device=str(tables[0].device))
-    step = _stepper(tables, population, exact, config, seeds)
-    watch = _Watch(config, seeds, tables[0].dtype)
-    marks = set(record_at)
+    stepper = _stepper(population, start, config, seeds=seeds, loss=loss, engine=engine)
+    watch = _Watch(config, seeds, start[0].dtype)
+    marks, most = set(record_at), BLOCKS[config.optimizer]
     taken, stopped = 0, False
     with tqdm(total=config.steps, desc=f"{config.optimizer}, {len(seeds)} replicates", unit="step",
               disable=None if progress else True, leave=False) as bar:  # fmt: skip
         while True:
             if taken in marks and observe is not None:
-                stopped = bool(observe(taken, tables, watch.finite(exact.value_and_gradient(tables)[0], taken)))
+                stopped = bool(observe(taken, stepper.tables(), watch.finite(stepper.value(), taken)))
             if stopped or taken == config.steps:
                 break
             following = min([mark for mark in marks if mark > taken], default=config.steps)
-            end = min(taken + BLOCK, config.steps, following)
-            watch.block(torch.stack([step(tables) for _ in range(taken, end)]), taken)
+            end = min(taken + most, config.steps, following)
+            watch.block(stepper.advance(end - taken), taken)
             if require_monotone and watch.rose.any():
                 raise LossRoseError
             bar.update(end - taken)
             taken = end
-    final = watch.finite(exact.value_and_gradient(tables)[0], taken)
-    return Trained(*tables, final, watch.verdict(final, warn=warn), taken)
+    final = watch.finite(stepper.value(), taken)
+    return Trained(*stepper.tables(), final, watch.verdict(final, warn=warn), taken)
 
 
 def check_training(optimizer: str, step_size: float | None, steps: int | None, batch: int) -> None:
@@ -190,36 +196,35 @@ def _some(seeds: Sequence[int], most: int = 8) -> str:
     return ", ".join(map(str, seeds[:most])) + (", ..." if len(seeds) > most else "")
 
 
-def _stepper(tables: Tables, population: Population, exact: Loss, config: TrainConfig, seeds: Sequence[int]) -> Step:
-    """The function that takes one step in place and returns the loss it saw before it."""
+def _stepper(
+    population: Population,
+    start: Tables,
+    config: TrainConfig,
+    *,
+    seeds: Sequence[int],
+    loss: Loss | None,
+    engine: Engine,
+) -> Stepper:
+    """What takes the steps."""
+    if loss is not None and config.optimizer != "gd":
+        raise InputError(f"a loss of one's own is descended by gd only; the optimizer is {config.optimizer}")
+    device, step_size, biases = str(start[0].device), config.step_size, config.biases
+    sampled: _Sampled = {"seeds": seeds, "batch": config.batch, "adam": config.optimizer == "adam"}
+    if compiled(engine, device=device, own_loss=loss is not None):
+        from linrep.engine.steppers import FusedDescent, FusedSampled  # numba takes a second to import
+
+        if config.optimizer == "gd":
+            return FusedDescent(population, start, step_size=step_size, biases=biases)
+        return FusedSampled(population, start, **sampled, step_size=step_size, biases=biases)
+    exact = loss or PopulationLoss.of(population, dtype=start[0].dtype, device=device)
     if config.optimizer == "gd":
-        return lambda tables: _descend(tables, exact, config.step_size)
-    batches = Minibatches(population, seeds=seeds, batch=config.batch, device=str(tables[0].device))
-    if config.optimizer == "sgd":
-        return lambda tables: _sgd(tables, batches, config.step_size)
-    adam = torch.optim.Adam(list(tables), lr=config.step_size)
-    return lambda tables: _adam(tables, batches, adam)
+        return TorchDescent(start, exact, step_size=step_size, biases=biases)
+    return TorchSampled(population, start, exact, **sampled, step_size=step_size, biases=biases)
 
 
-def _descend(tables: Tables, exact: Loss, step_size: float) -> Float[Tensor, " replicates"]:
-    value, gradients = exact.value_and_gradient(tables)
-    for table, gradient in zip(tables, gradients, strict=True):
-        table.sub_(gradient, alpha=step_size)
-    return value
+class _Sampled(TypedDict):
+    """What the steppers on minibatches take besides."""
 
-
-def _sgd(tables: Tables, batches: Minibatches, step_size: float) -> Float[Tensor, " replicates"]:
-    contexts, tokens = batches.next()
-    value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
-    tables[0].scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows.mul_(-step_size))
-    tables[1].sub_(gradient, alpha=step_size)
-    return value
-
-
-def _adam(tables: Tables, batches: Minibatches, adam: torch.optim.Adam) -> Float[Tensor, " replicates"]:
-    contexts, tokens = batches.next()
-    value, rows, gradient = minibatch_gradient(tables, contexts, tokens)
-    tables[0].grad = torch.zeros_like(tables[0]).scatter_add_(1, contexts.unsqueeze(-1).expand_as(rows), rows)
-    tables[1].grad = gradient
-    adam.step()
-    return value
+    seeds: Sequence[int]
+    batch: int
+    adam: bool

@@ -11,6 +11,7 @@ import pytest
 from linrep import __version__
 from linrep.cli import main
 from linrep.linearity import measure
+from linrep.population import UNKNOWN
 from linrep.tables import load_tables
 
 QUICK = ["simulate", "--step-size", "1", "--steps", "50", "--seeds", "3"]
@@ -45,6 +46,9 @@ REFUSED = [
     (["simulate", "--init-scale", "inf"], "init-scale is inf"),
     (["simulate", "--masks", "some"], "'some' is neither a number from 1 nor 'all'"),
     (["simulate", "--masks", "9"], "masks is 9; allowed are 1 to 8, or all"),
+    (["simulate", "--mask-law", "half"], "'half' is not one of 'fair', 'often', 'rarely', 'size'"),
+    (["simulate", "--masks", "5", "--mask-law", "often"], "mask-law is 'often' and masks is 5"),
+    (["simulate", "--biases", "--init-scale", "0.1"], "init-scale is 0.1 with biases; biases are allowed with"),
     (["simulate", "--tokens", "0"], "'0' is neither a number from 1 nor 'all'"),
     (["simulate", "--tokens", "2"], "counterfactual pair(s) among the tokens kept"),
     (["simulate", "--optimizer", "lion"], "'lion' is not one of 'gd', 'sgd', 'adam'"),
@@ -177,6 +181,20 @@ def test_first_seed_and_subsets_are_taken(capsys) -> None:
     assert record["seeds"] == [7, 8, 9]
     assert (record["config"]["masks"], record["config"]["tokens"]) == (9, None)
     assert {row["monotone"] for row in record["per_seed"]} == {None}
+
+
+@pytest.mark.parametrize("law", ["fair", "often", "rarely", "size"])
+def test_the_mask_law_and_biases_are_taken_and_recorded(law: str, tmp_path: Path, capsys) -> None:
+    saved = tmp_path / "t.safetensors"
+    arguments = ["--mask-law", law, "--biases", "--json", "-", "--save", str(saved)]
+    config = json.loads(run([*QUICK, *arguments], capsys)[1])["config"]
+    assert (config["mask_law"], config["biases"]) == (law, True)
+    (batch,) = load_tables(saved)
+    nothing_hidden = {"fair": 1 / 8, "often": 1 / 64, "rarely": 27 / 64, "size": 1 / 4}[law]
+    known = (batch.population.contexts != UNKNOWN).all(axis=1)
+    np.testing.assert_allclose(batch.population.weights[:, known].sum(axis=1), nothing_hidden)
+    plain = json.loads(run([*QUICK, "--json", "-"], capsys)[1])["config"]
+    assert (plain["mask_law"], plain["biases"]) == ("fair", False)
 
 
 def test_simulate_prints_a_table(capsys) -> None:

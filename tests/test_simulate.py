@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import kstest
 
 from linrep import geometry
 from linrep.concepts import ConceptGraph
@@ -12,6 +13,8 @@ from linrep.errors import InputError, LinrepError, StepSizeWarning
 from linrep.experiments import table1
 from linrep.history import at_clocks, history
 from linrep.linearity import concept_vectors, measure
+from linrep.loss import PopulationLoss
+from linrep.masks import mask_probability
 from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID, Pace, halved
 from linrep.seeds import PILOT_SEEDS, stream
 from linrep.setting import Setting
@@ -27,6 +30,8 @@ from linrep.simulate import (
     step_effect,
     summary,
 )
+from linrep.start import initial_tables
+from linrep.steering import steering_vectors
 from linrep.tables import load_tables, save_tables
 from linrep.train import TrainConfig, train
 
@@ -131,13 +136,16 @@ def test_the_same_seed_gives_the_same_numbers_whatever_is_asked_beside_it() -> N
     pd.testing.assert_frame_equal(few, shared, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("subset", [{}, {"masks": 10, "tokens": 14}])
+@pytest.mark.parametrize(
+    "subset", [{}, {"masks": 10, "tokens": 14}, {"mask_law": "size"}, {"tokens": 14, "mask_law": "often"}]
+)
 def test_saved_tables_give_the_same_numbers(tmp_path, subset: dict) -> None:
     found = simulate(Setting(concepts=4, step_size=1, steps=200, **subset), seeds=range(3))
     save_tables(found, tmp_path / "tables.safetensors")
     loaded = load_tables(tmp_path / "tables.safetensors")
     assert [seed for batch in loaded for seed in batch.seeds] == [0, 1, 2]
     for batch, run in zip(loaded, found.runs, strict=True):
+        np.testing.assert_array_equal(batch.population.weights, run.batch.population.weights)
         again = measure(batch.population, batch.start).per_replicate()
         for name, values in run.linearity.per_replicate().items():
             np.testing.assert_array_equal(again[name], values)
@@ -176,6 +184,81 @@ def test_streams_of_a_seed_are_independent_and_fixed() -> None:
         assert abs(np.corrcoef(draws[first], draws[second])[0, 1]) < 0.15
     np.testing.assert_array_equal(draws["graph"], stream(5, "graph").random(1000))
     assert not np.array_equal(draws["graph"], stream(6, "graph").random(1000))
+
+
+@pytest.mark.parametrize("law", ["fair", "often", "rarely", "size"])
+def test_batches_have_the_masks_of_the_setting(law) -> None:
+    for subset in ({}, {"tokens": 7}):
+        for batch in make_batches(Setting(concepts=3, mask_law=law, **subset), range(2)):
+            unmasked = (batch.population.contexts != -1).all(axis=1)
+            expected = mask_probability(np.array([[1, 1, 1]]), law)[0]
+            np.testing.assert_allclose(batch.population.weights[:, unmasked].sum(axis=1), expected, rtol=1e-12)
+
+
+def test_a_law_that_hides_rarely_makes_the_next_token_easier() -> None:
+    """The entropy floor falls with the share hidden; training ends above it under each law."""
+    floors = {}
+    for law in ("often", "fair", "rarely"):
+        found = simulate(Setting(concepts=3, step_size=1, steps=300, mask_law=law), seeds=range(4))
+        kl, (run,) = found.per_seed()["kl"], found.runs
+        floors[law] = run.batch.population.entropy
+        assert kl.between(0, 0.3).all()
+    assert (floors["often"] > floors["fair"]).all()
+    assert (floors["fair"] > floors["rarely"]).all()
+
+
+def test_biases_are_added_to_the_start_without_them() -> None:
+    shape, seeds = (27, 8, 3), range(150)
+    plain, biased = initial_tables(*shape, seeds=seeds), initial_tables(*shape, seeds=seeds, biases=True)
+    for without, having, columns in zip(plain, biased, shape[:2], strict=True):
+        bias = having - without
+        torch.testing.assert_close(bias, bias[:, :1].expand_as(bias), rtol=0, atol=1e-15)
+        of_torch = torch.cat([torch.nn.Linear(columns, 3).bias.detach() for _ in range(150)])
+        bound = columns**-0.5
+        for each in (bias, of_torch):
+            assert 0.95 * bound < each.abs().max() <= bound
+        assert kstest(bias[:, 0].flatten().numpy(), "uniform", args=(-bound, 2 * bound)).pvalue > 0.01
+    of_contexts, of_tokens = ((having - without)[:, 0].flatten() for without, having in zip(plain, biased, strict=True))
+    assert abs(np.corrcoef(of_contexts, of_tokens)[0, 1]) < 0.15
+
+
+def test_biases_change_no_steering_vector_of_the_start() -> None:
+    (plain,), (biased,) = (make_batches(Setting(concepts=3, biases=asked), SEEDS) for asked in (False, True))
+    for pairs, without, having in zip(
+        (plain.population.context_pairs, plain.population.token_pairs), plain.start, biased.start, strict=True
+    ):
+        assert not torch.allclose(without, having, rtol=0, atol=0.1)
+        for pair in pairs:
+            expected, found = steering_vectors(without, pair), steering_vectors(having, pair)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+
+
+def test_the_bias_of_the_tokens_changes_no_prediction_and_no_gradient_and_stays() -> None:
+    (plain,), (biased,) = (make_batches(Setting(concepts=3, biases=asked), SEEDS) for asked in (False, True))
+    embedding = biased.start[0]
+    loss = PopulationLoss.of(plain.population, dtype=torch.float64, device="cpu")
+    predictions, values, gradients = [], [], []
+    for unembedding in (plain.start[1], biased.start[1]):
+        predictions.append(torch.softmax(embedding @ unembedding.mT, dim=-1))
+        value, (of_contexts, of_tokens) = loss.value_and_gradient((embedding, unembedding))
+        values.append(value)
+        gradients.append(of_contexts)
+        torch.testing.assert_close(of_tokens.sum(dim=1), torch.zeros(len(SEEDS), 3, dtype=torch.float64))
+    torch.testing.assert_close(*predictions)
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"biases": True, "init_scale": 0.1}, "init-scale is 0.1 with biases; biases are allowed with the linear"),
+        ({"mask_law": "size", "masks": 4}, "mask-law is 'size' and masks is 4; with a number of masks, only 'fair'"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Setting(**options)
 
 
 def test_history_ends_where_the_simulation_ends_and_starts_at_the_start() -> None:

@@ -20,7 +20,8 @@ from linrep.errors import InputError
 from linrep.experiments import balance as conserved
 from linrep.experiments import balance_claims, balanced_arms, balanced_factors
 from linrep.figures import balance as figures
-from linrep.loss import Minibatches, PopulationLoss, minibatch_gradient
+from linrep.loss import PopulationLoss
+from linrep.minibatches import Minibatches, minibatch_gradient
 from linrep.population import all_contexts
 from linrep.setting import Setting
 from linrep.simulate import make_batches

@@ -7,6 +7,7 @@ to one clock, `HORIZON`, at the steps of `STEPS`; both were fixed before the fir
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -63,8 +64,7 @@ def stacked(concepts: int, starts: Mapping[str | float, Tables], seeds: Sequence
     world = make_batches(uniform(concepts, 1.0), seeds)[0].population
     joint = np.tile(world.joint, (len(starts), 1))
     first, second = (torch.cat(list(tables)) for tables in zip(*starts.values(), strict=True))
-    population = Population(world.contexts, world.tokens, world.masks, joint)
-    return Batch(population, (first, second), tuple(seeds) * len(starts))
+    return Batch(replace(world, joint=joint), (first, second), tuple(seeds) * len(starts))
 
 
 def rows(batch: Batch, tables: Tables) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""The fast path: the steps of `linrep.steppers`, compiled, for the CPU and the cross-entropy of a population."""
