@@ -67,6 +67,29 @@ def compare(ours: Estimate, theirs: Estimate, *, margin: float = MARGIN, level: 
     variances = np.array([ours.stderr**2, theirs.stderr**2])
     stderr = float(np.sqrt(variances.sum()))
     freedom = variances.sum() ** 2 / (variances**2 / [ours.count - 1, theirs.count - 1]).sum() if stderr else np.inf
+    return _judge(difference, stderr, float(freedom), margin, level)
+
+
+def compare_paired(
+    ours: Float[np.ndarray, " runs"],
+    theirs: Float[np.ndarray, " runs"],
+    *,
+    margin: float = MARGIN,
+    level: float = LEVEL,
+) -> Comparison:
+    """The same rule for two arms that share their seeds: two one-sided t tests on the differences, seed by seed.
+
+    Raises:
+        InputError: fewer than two pairs, or values that are not finite.
+    """
+    if len(ours) < 2:
+        raise InputError(f"{len(ours)} pair(s); a comparison needs 2 or more")
+    found = estimate(np.asarray(ours - theirs))
+    return _judge(found.mean, found.stderr, found.count - 1, margin, level)
+
+
+def _judge(difference: float, stderr: float, freedom: float, margin: float, level: float) -> Comparison:
+    """The interval and the verdict."""
     low, high = (difference + stderr * stats.t.ppf([level, 1 - level], freedom)).tolist()
     half = stderr * float(stats.t.ppf(1 - level / 2, freedom))
     verdict: Verdict = "undecided"

@@ -11,6 +11,10 @@ Size = Literal["smoke", "paper"]
 Experiment = Callable[[Size], Record]
 
 EXPERIMENTS = {
+    "table1": "linrep.experiments.full_tables:table1",
+    "table2": "linrep.experiments.full_tables:table2",
+    "figure5": "linrep.experiments.figure5:record",
+    "sensitivity": "linrep.experiments.sensitivity:record",
     "context_sets": "linrep.experiments.linear:record",
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",

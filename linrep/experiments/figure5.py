@@ -1,0 +1,52 @@
+"""Figure 5 of the paper: loss and cosines against training time at m = 7, 10 runs, SGD beside descent."""
+
+import math
+import time
+from typing import Any
+
+import pandas as pd
+
+from linrep.experiments.catalogue import Size
+from linrep.experiments.full_tables import descent, sgd, short
+from linrep.history import history
+from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
+from linrep.results import Record
+from linrep.simulate import COSINES, make_batches, setting_pace
+
+HORIZON = CLOCKS[3]
+"""31,623, the clock of m = 7 in Table 1."""
+
+SHOWN = ("kl", *COSINES)
+
+
+def record(size: Size) -> Record:
+    """Loss and cosines of every seed along the clock ("smoke": m = 3, 3 runs, to clock 1,000)."""
+    began = time.perf_counter()
+    m, runs, horizon = (7, 10, HORIZON) if size == "paper" else (3, 3, CLOCKS[0])
+    rate = PAPER_STEPS["sgd"]
+    paces = {"gd": setting_pace(descent(m), clock=horizon), "sgd": Pace(rate, math.ceil(round(horizon / rate, 6)))}
+    settings = {"gd": descent(m), "sgd": sgd(m)}
+    floors = make_batches(descent(m), range(runs))[0].population.entropy
+    parts = []
+    for arm, pace in paces.items():
+        rows = history(settings[arm], seeds=range(runs), pace=pace)[["seed", "clock", *SHOWN]]
+        rows = rows.assign(arm=arm, loss=rows["kl"] + rows["seed"].map(dict(enumerate(floors))))
+        parts.append(rows.assign(clock=rows["clock"].round(3), **{name: rows[name].map(short) for name in (*SHOWN,)}))
+    table = pd.concat(parts, ignore_index=True)
+    table["loss"] = table["loss"].map(short)
+    arms: list[dict[str, Any]] = [
+        {"arm": arm, "step_size": pace.step_size, "steps": pace.steps} for arm, pace in paces.items()
+    ]
+    config = {"m": m, "runs": runs, "horizon": horizon}
+    body = {"arms": arms, "curves": table.to_dict("records")}
+    return Record("figure5", config, tuple(range(runs)), "curves", body, round(time.perf_counter() - began, 3))
+
+
+def levels_off(curves: pd.DataFrame, *, level: float) -> pd.DataFrame:
+    """The first clock at which the mean over seeds of each cosine reaches a level, by arm; NaN where it never does."""
+    means = curves.groupby(["arm", "clock"])[list(COSINES)].mean().reset_index()
+    found = {
+        arm: {symbol: rows.loc[rows[name] >= level, "clock"].min() for name, symbol in COSINES.items()}
+        for arm, rows in means.groupby("arm")
+    }
+    return pd.DataFrame(found).T

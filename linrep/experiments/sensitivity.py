@@ -1,0 +1,97 @@
+"""What Tables 1 and 2 would be under other choices where the paper is silent: one choice changed at a time.
+
+The base is the table itself. A variant keeps seeds, clock and number of runs; descent stands for SGD, whose geometry it
+shares (see the chapter), at a step found anew for each variant. Clocks are read off one run.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from linrep.errors import LinrepError
+from linrep.experiments.catalogue import Size
+from linrep.experiments.full_tables import SMOKE, adam, descent, short
+from linrep.experiments.paper_tables import RUNS
+from linrep.history import at_clocks, history
+from linrep.pilot import CLOCKS, FITTED_KL, Pace
+from linrep.results import Record, read_record, results_folder
+from linrep.setting import Setting
+from linrep.simulate import COSINES, setting_pace, simulate
+from linrep.stats import estimate
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "edges 0": {"edges": 0.0},
+    "edges 0.25": {"edges": 0.25},
+    "edges 0.75": {"edges": 0.75},
+    "edges 1": {"edges": 1.0},
+    "masks often": {"mask_law": "often"},
+    "masks rarely": {"mask_law": "rarely"},
+    "masks by size": {"mask_law": "size"},
+    "with biases": {"biases": True},
+    "start N(0, 1)": {"init_scale": 1.0},
+    "start N(0, .1²)": {"init_scale": 0.1},
+}
+"""What is changed, by name; `Setting` says what each means."""
+
+HORIZON = {"table1": CLOCKS[3], "table2": CLOCKS[4]}
+"""The last clock at which each table is read."""
+
+
+def record(size: Size) -> Record:
+    """Every variant and every clock of both tables, as means and standard errors over the runs ("smoke": few runs)."""
+    began, rows = time.perf_counter(), []
+    sizes = RUNS if size == "paper" else SMOKE
+    for table, base in (("table1", descent), ("table2", adam)):
+        arms = {row["m"]: row for row in read_record(results_folder() / f"{table}.json").body["arms"]}
+        for m, runs in sizes.items():
+            row = {"table": table, "m": m}
+            clock, single = arms[m]["clock"], replace(base(m), dtype="float32")
+            for name, change in VARIANTS.items():
+                setting = replace(single, **change)
+                pace = _pace(setting, clock)
+                if pace is None:
+                    rows.append(row | {"variant": name, "clock": clock, "runs": 0})
+                    continue
+                found = simulate(setting, seeds=range(runs), pace=pace, progress=True).per_seed()
+                rows.append(row | {"variant": name, "clock": clock} | _means(found))
+            rows += [row | each for each in _clocks(single, runs, HORIZON[table])]
+    body = {"means": rows}
+    return Record("sensitivity", {"sizes": sizes}, (), "means", body, round(time.perf_counter() - began, 3))
+
+
+def _pace(setting: Setting, clock: float) -> Pace | None:
+    """A step and the steps to a clock; None where no step of the grid passes."""
+    if setting.optimizer == "adam":
+        return Pace(0.001, round(clock))
+    try:
+        return setting_pace(setting, clock=clock, progress=True)
+    except LinrepError:
+        return None
+
+
+def _clocks(setting: Setting, runs: int, horizon: int) -> list[dict[str, Any]]:
+    """The base at every clock up to the horizon."""
+    pace = _pace(setting, horizon)
+    if pace is None:
+        return []
+    struck = at_clocks(history(setting, seeds=range(runs), pace=pace, points=2))
+    named = zip(CLOCKS, struck.values(), strict=False)
+    return [
+        {"variant": f"clock {clock:,}", "clock": clock} | _means(rows.assign(fitted=rows["kl"] <= FITTED_KL))
+        for clock, rows in named
+    ]
+
+
+def _means(table: pd.DataFrame) -> dict[str, Any]:
+    """Runs, how many of them are fitted, and the mean and standard error of each cosine."""
+    found: dict[str, Any] = {
+        "runs": len(table),
+        "fitted": int(table["fitted"].sum()),
+        "kl": short(table["kl"].median()),
+    }
+    for name, symbol in COSINES.items():
+        value = estimate(table[name].to_numpy(float))
+        found |= {symbol: short(value.mean), f"{symbol} ±": short(value.stderr)}
+    return found
