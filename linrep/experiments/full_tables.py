@@ -103,7 +103,7 @@ def per_seed(found: Simulation, name: str) -> pd.DataFrame:
     return table.assign(**{column: table[column].map(short) for column in MEASURES})
 
 
-def slice_of(recorded: pd.DataFrame, arms: pd.DataFrame, *, m: int, name: str, seeds: range) -> pd.DataFrame:
+def slice_of(arms: pd.DataFrame, *, m: int, name: str, seeds: range) -> pd.DataFrame:
     """Some seeds of an arm run again at the recorded pace, as `per_seed` rows."""
     row = arms[(arms["m"] == m) & (arms["arm"] == name)].iloc[0]
     setting = {"gd": descent, "sgd": sgd, "adam": adam}[name](m)

@@ -9,19 +9,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from linrep.experiments.paper_tables import TABLE1 as PAPER
 from linrep.pilot import halved
 from linrep.setting import Setting
 from linrep.simulate import COSINES, Simulation, simulate, step_effect
 from linrep.stats import Comparison, Estimate, compare, estimate
-
-PAPER = {
-    3: {"U": Estimate(0.972, 0.006, 100), "E": Estimate(0.982, 0.005, 100), "UE": Estimate(0.980, 0.005, 100)},
-    4: {"U": Estimate(0.975, 0.005, 100), "E": Estimate(0.971, 0.005, 100), "UE": Estimate(0.973, 0.005, 100)},
-    5: {"U": Estimate(0.988, 0.004, 50), "E": Estimate(0.981, 0.004, 50), "UE": Estimate(0.984, 0.004, 50)},
-    6: {"U": Estimate(0.997, 0.000, 20), "E": Estimate(0.985, 0.002, 20), "UE": Estimate(0.990, 0.001, 20)},
-    7: {"U": Estimate(0.995, 0.001, 10), "E": Estimate(0.972, 0.004, 10), "UE": Estimate(0.981, 0.003, 10)},
-}
-"""Table 1 as printed: mean ± standard error, and the number of runs."""
 
 
 @dataclass(frozen=True, eq=False)

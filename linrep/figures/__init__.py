@@ -12,6 +12,7 @@ from linrep.figures.simulation import (
     probability_table,
     unembedding_cube,
 )
+from linrep.figures.tables import training_time
 
 __all__ = [
     "against_clock",
@@ -19,6 +20,7 @@ __all__ = [
     "concept_graph",
     "cosine_heatmaps",
     "probability_table",
+    "training_time",
     "unembedding_cube",
     "within_against_null",
 ]

@@ -110,6 +110,7 @@ def beside_paper(table: pd.DataFrame) -> Figure:
     """Ours and the paper's mean cosines with standard errors; one panel for each cosine, m along the axis."""
     cosines = list(dict.fromkeys(table.index.get_level_values("cosine")))
     figure, axes = empty_figure(2.9 * len(cosines), 3, len(cosines))
+    lowest = min(float((table[source] - table[f"{source} ±"]).min()) for source in ("ours", "paper"))
     for axis, cosine in zip(axes, cosines, strict=True):
         part = table.xs(cosine, level="cosine")
         for number, (source, marker) in enumerate((("ours", "o"), ("paper", "s"))):
@@ -118,6 +119,6 @@ def beside_paper(table: pd.DataFrame) -> Figure:
             mean = part[source].to_numpy(float)
             axis.errorbar(place, mean, error, fmt=marker, color=PALETTE[number], capsize=3, label=source)
         axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel="concepts m", ylabel=f"mean cosine {cosine}")
-        axis.set_ylim(0.94, 1.0)
+        axis.set_ylim(min(0.94, lowest - 0.005), 1.0)
     axes[0].legend(frameon=False, loc="lower right")
     return figure
