@@ -3,6 +3,7 @@
 # make serve   show the built book on http://127.0.0.1:8000 (another port: make serve PORT=8080)
 # make record  run the chapters and keep their outputs as the reference (one of them: make record CHAPTER=training)
 # make results make every record in results/ anew
+# make bench   measure what a logit costs (benchmarks/engine.json); let nothing else run meanwhile
 # make clean   remove what was built; .venv stays
 
 PYTHON   ?= python3
@@ -14,7 +15,7 @@ VENV     ?= .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.linrep-installed
 
-.PHONY: help setup model book test serve record results clean
+.PHONY: help setup model book test serve record results bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -51,6 +52,9 @@ record: setup model
 
 results: setup
 	for name in $$($(BIN)/python -m linrep.experiments.catalogue); do $(BIN)/linrep run $$name || exit; done
+
+bench: setup
+	$(BIN)/python benchmarks/engine.py
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -75,10 +75,8 @@ def test_verdicts_follow_two_one_sided_welch_tests(name: str, printed: dict) -> 
             ).pvalue
             for shift, side in ((MARGIN, "greater"), (-MARGIN, "less"), (0.0, "two-sided"))
         ]  # fmt: skip
-        if max(values[:2]) < 0.05:
-            expected = "reproduced"
-        else:
-            expected = "different" if values[2] < 0.05 else "undecided"
+        same, apart = max(values[:2]) < 0.05, values[2] < 0.05
+        expected = "reproduced" if same else "different" if apart else "undecided"
         assert cell["verdict"] == expected, cell
 
 
@@ -169,7 +167,10 @@ def test_a_run_that_is_interrupted_leaves_the_old_record(
     target = tmp_path / "record.json"
     target.write_text("old")
     monkeypatch.setattr(catalogue, "experiment", lambda name: interrupted)
-    assert main(["run", "table1", "--size", "smoke", "--json", str(target)]) == 130
+    with pytest.raises(SystemExit) as left:
+        main(["run", "table1", "--size", "smoke", "--json", str(target)])
+    assert left.value.code == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -188,7 +189,9 @@ def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_smoke_run_from_the_command_line_is_a_whole_record(tmp_path: Path) -> None:
     target = tmp_path / "figure5.json"
-    assert main(["run", "figure5", "--size", "smoke", "--json", str(target)]) == 0
+    with pytest.raises(SystemExit) as left:
+        main(["run", "figure5", "--size", "smoke", "--json", str(target)])
+    assert left.value.code == 0
     record = read_record(target)
     curves = record.to_frame()
     assert json.loads(target.read_text())["kind"] == "figure5"

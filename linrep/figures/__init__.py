@@ -4,6 +4,7 @@ Colours are seaborn's colour-blind palette; every figure has a white ground, so 
 One module for each subject; the names of all are at hand in this package.
 """
 
+from linrep.figures.engine import cost_of_a_logit
 from linrep.figures.probe import cosine_heatmaps, within_against_null
 from linrep.figures.simulation import (
     against_clock,
@@ -19,6 +20,7 @@ __all__ = [
     "beside_paper",
     "concept_graph",
     "cosine_heatmaps",
+    "cost_of_a_logit",
     "probability_table",
     "training_time",
     "unembedding_cube",
