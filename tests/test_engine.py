@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linrep.concepts import ConceptGraph
-from linrep.engine import choice, kernels
+from linrep.engine import choice, kernels, steppers
 from linrep.engine.lanes import Blocks, World
 from linrep.engine.steppers import FusedDescent, FusedSampled, guide, share_out
 from linrep.errors import DivergenceError, InputError
@@ -21,6 +21,8 @@ from linrep.simulate import simulate
 from linrep.start import Tables, initial_tables
 from linrep.steppers import Stepper, TorchDescent, TorchSampled
 from linrep.train import TrainConfig, train
+
+SHARED = steppers.SHARED
 
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-12}
 """How far tables of the two engines may be apart, relative to their largest entry."""
@@ -59,6 +61,7 @@ shapes = st.fixed_dictionaries(
         "biases": st.booleans(),
         "law": st.sampled_from(["fair", "often", "rarely", "size"]),
         "threads": st.integers(1, 3),
+        "shared": st.sampled_from([0, steppers.SHARED]),
     }
 )
 
@@ -74,10 +77,12 @@ def test_descent_agrees_with_the_reference_over_random_shapes(shape: dict) -> No
     before, threads = [table.clone() for table in start], torch.get_num_threads()
     try:
         torch.set_num_threads(shape["threads"])
+        steppers.SHARED = shape["shared"]  # 0: one world is shared out by its contexts, however small
         both = pair(population, start, step_size=0.3, biases=shape["biases"])
         require_same(*both, steps=5, dtype=shape["dtype"])
     finally:
         torch.set_num_threads(threads)
+        steppers.SHARED = SHARED
     assert all(torch.equal(table, old) for table, old in zip(start, before, strict=True))
 
 

@@ -17,6 +17,10 @@ from linrep.minibatches import Draws, Numbers
 from linrep.population import Population
 from linrep.start import Tables
 
+SHARED = 10**6
+"""Logits a step from which fewer worlds than threads are shared out by contexts: below, the meeting of the threads at
+every step, about a tenth of a millisecond, costs more than it saves."""
+
 
 class _Exact:
     """F and G in the kernels' layout, with the exact loss."""
@@ -40,7 +44,8 @@ class _Exact:
     def descend(self, steps: int, step_size: float) -> Float[Tensor, "steps replicates"]:
         """Steps of gradient descent; the exact loss before each. With step size 0, the loss alone."""
         losses, rate = np.empty((steps, len(self._F))), self.dtype.type(step_size)
-        if len(self._F) >= torch.get_num_threads():
+        logits = self.blocks.contexts * self._tokens
+        if len(self._F) >= torch.get_num_threads() or logits < SHARED:
             self._by_replicates(losses, rate)
         else:
             for replicate in range(len(self._F)):

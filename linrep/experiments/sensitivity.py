@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from linrep.errors import LinrepError
 from linrep.experiments.catalogue import Size
 from linrep.experiments.full_tables import SMOKE, adam, descent, short
 from linrep.experiments.paper_tables import RUNS
 from linrep.history import at_clocks, history
-from linrep.pilot import CLOCKS, FITTED_KL, Pace
+from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, Pace
 from linrep.results import Record, read_record, results_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
@@ -39,43 +38,44 @@ HORIZON = {"table1": CLOCKS[3], "table2": CLOCKS[4]}
 """The last clock at which each table is read."""
 
 
+VARIED = {"table1": (3, 4, 5, 6), "table2": (3, 4, 6)}
+"""The m at which choices are varied; elsewhere only clocks are. Ten runs at m = 7 decide little, and each is long."""
+
+
 def record(size: Size) -> Record:
     """Every variant and every clock of both tables, as means and standard errors over the runs ("smoke": few runs)."""
-    began, rows = time.perf_counter(), []
+    began = time.perf_counter()
     sizes = RUNS if size == "paper" else SMOKE
-    for table, base in (("table1", descent), ("table2", adam)):
-        arms = {row["m"]: row for row in read_record(results_folder() / f"{table}.json").body["arms"]}
-        for m, runs in sizes.items():
-            row = {"table": table, "m": m}
-            clock, single = arms[m]["clock"], replace(base(m), dtype="float32")
-            for name, change in VARIANTS.items():
-                setting = replace(single, **change)
-                pace = _pace(setting, clock)
-                if pace is None:
-                    rows.append(row | {"variant": name, "clock": clock, "runs": 0})
-                    continue
-                found = simulate(setting, seeds=range(runs), pace=pace, progress=True).per_seed()
-                rows.append(row | {"variant": name, "clock": clock} | _means(found))
-            rows += [row | each for each in _clocks(single, runs, HORIZON[table])]
+    rows = [row for table in HORIZON for m, runs in sizes.items() for row in rows_of(table, m, runs)]
     body = {"means": rows}
-    return Record("sensitivity", {"sizes": sizes}, (), "means", body, round(time.perf_counter() - began, 3))
+    config = {"sizes": {str(m): runs for m, runs in sizes.items()}}
+    return Record("sensitivity", config, (), "means", body, round(time.perf_counter() - began, 3))
 
 
-def _pace(setting: Setting, clock: float) -> Pace | None:
-    """A step and the steps to a clock; None where no step of the grid passes."""
+def rows_of(table: str, m: int, runs: int) -> list[dict[str, Any]]:
+    """The variants and the clocks of one m of "table1" or "table2"."""
+    arms = {row["m"]: row for row in read_record(results_folder() / f"{table}.json").body["arms"]}
+    row, clock = {"table": table, "m": m}, arms[m]["clock"]
+    base = replace({"table1": descent, "table2": adam}[table](m), dtype="float32")
+    found = []
+    for name, change in VARIANTS.items() if m in VARIED[table] else ():
+        setting = replace(base, **change)
+        pace = _pace(setting, clock)
+        table_of = simulate(setting, seeds=range(runs), pace=pace, progress=True).per_seed()
+        found.append(row | {"variant": name, "clock": clock} | _means(table_of))
+    return found + [row | each for each in _clocks(base, runs, HORIZON[table])]
+
+
+def _pace(setting: Setting, clock: float) -> Pace:
+    """A step and the steps to a clock; Adam's clock is its steps."""
     if setting.optimizer == "adam":
-        return Pace(0.001, round(clock))
-    try:
-        return setting_pace(setting, clock=clock, progress=True)
-    except LinrepError:
-        return None
+        return Pace(PAPER_STEPS["adam"], round(clock))
+    return setting_pace(setting, clock=clock, progress=True)
 
 
 def _clocks(setting: Setting, runs: int, horizon: int) -> list[dict[str, Any]]:
     """The base at every clock up to the horizon."""
     pace = _pace(setting, horizon)
-    if pace is None:
-        return []
     struck = at_clocks(history(setting, seeds=range(runs), pace=pace, points=2))
     named = zip(CLOCKS, struck.values(), strict=False)
     return [

@@ -101,7 +101,7 @@ def self_pairs(name: str, arm: str) -> pd.DataFrame:
 def sensitivity(name: str, symbol: str) -> pd.DataFrame:
     """One cosine under every variant: rows are variants, columns m; the paper's and the table's own come first."""
     rows = recorded("sensitivity").to_frame()
-    mine = rows[(rows["table"] == name) & (rows["runs"] > 0)]
+    mine = rows[rows["table"] == name]
     wide = mine.pivot(index="variant", columns="m", values=symbol).loc[mine["variant"].unique()]
     column = {symbol: column for column, symbol in COSINES.items()}[symbol]
     base = recorded(name).to_frame()
