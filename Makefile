@@ -54,7 +54,7 @@ results: setup
 	for name in $$($(BIN)/python -m linrep.experiments.catalogue); do $(BIN)/linrep run $$name || exit; done
 
 bench: setup
-	$(BIN)/python benchmarks/engine.py
+	GOMP_SPINCOUNT=1000 $(BIN)/python benchmarks/engine.py
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
