@@ -1,6 +1,7 @@
 """What the chapter on the tables shows: the records of Tables 1 and 2 beside the paper's numbers, cell by cell."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def require_live(name: str, slices: Sequence[tuple[int, str, range]], *, toleran
     return count
 
 
-def _agrees(row: Mapping[str, float], symbol: str, theirs: Estimate) -> bool:
+def _agrees(row: Mapping[str, Any], symbol: str, theirs: Estimate) -> bool:
     """Whether a variant's mean reproduces the paper's by the rule."""
     ours = Estimate(row[symbol], row[f"{symbol} ±"], int(row["runs"]))
     return compare(ours, theirs).verdict == "reproduced"
