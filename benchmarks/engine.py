@@ -4,8 +4,8 @@
 
 The variable keeps torch's idle threads from spinning on the core that others are timed on.
 
-One run measures everything, arm after arm, each the best of several repeats. A logit is an entry of replicates x contexts
-x tokens, once a step. The record is benchmarks/engine.json, which the book shows.
+One run measures everything, arm after arm, each the best of several repeats. A logit is an entry of replicates x
+contexts x tokens, once a step. The record is benchmarks/engine.json, which the book shows.
 """
 
 import argparse
