@@ -29,7 +29,8 @@ def page_inputs(root: Path) -> Iterator[Path]:
     package = root / "linrep"
     yield from sorted(package.rglob("*.py"))
     yield from sorted(path for path in (package / "llm" / "data").rglob("*") if path.is_file())
-    yield from sorted((root / "results").glob("*.json"))
+    for folder in ("results", "benchmarks"):
+        yield from sorted((root / folder).glob("*.json"))
 
 
 def fingerprint(root: Path) -> str:

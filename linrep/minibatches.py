@@ -4,6 +4,7 @@ A token is drawn from p(c), a mask from the law of the masks; the context is wha
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ CHUNK = 500
 """Minibatches drawn at a time; a part of how a seed's stream is read."""
 
 Numbers = tuple[Float[np.ndarray, "steps batch"], Int[np.ndarray, "steps batch"]]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Training on minibatches: a seed for each replicate, pairs a minibatch, SGD or Adam, and its step size."""
+
+    seeds: Sequence[int]
+    batch: int
+    step_size: float
+    adam: bool
+    biases: bool
 
 
 class Draws:

@@ -4,7 +4,6 @@ This is the reference, for every device and every loss; `linrep.engine` is the s
 cross-entropy of a population.
 """
 
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.loss import Loss
-from linrep.minibatches import Minibatches, minibatch_gradient
+from linrep.minibatches import Minibatches, Sampled, minibatch_gradient
 from linrep.population import Population
 from linrep.start import Tables
 
@@ -68,25 +67,14 @@ class TorchDescent:
 class TorchSampled:
     """SGD, or Adam (betas .9 and .999, epsilon 1e-8), on minibatches; the exact loss is only for `value`."""
 
-    def __init__(
-        self,
-        population: Population,
-        start: Tables,
-        loss: Loss,
-        *,
-        seeds: Sequence[int],
-        batch: int,
-        step_size: float,
-        adam: bool,
-        biases: bool,
-    ) -> None:
+    def __init__(self, population: Population, start: Tables, loss: Loss, how: Sampled) -> None:
         self._rows, self._unembedding = start[0].clone(), start[1].clone()
         self._bias = torch.zeros_like(start[0][:, :1])
-        self._batches = Minibatches(population, seeds=seeds, batch=batch, device=str(start[0].device))
-        parameters = [self._rows, self._unembedding, *([self._bias] if biases else [])]
-        self._loss, self._biases = loss, biases
-        make = torch.optim.Adam if adam else torch.optim.SGD
-        self._optimizer: torch.optim.Optimizer = make(parameters, lr=step_size)
+        self._batches = Minibatches(population, seeds=how.seeds, batch=how.batch, device=str(start[0].device))
+        parameters = [self._rows, self._unembedding, *([self._bias] if how.biases else [])]
+        self._loss, self._biases = loss, how.biases
+        make = torch.optim.Adam if how.adam else torch.optim.SGD
+        self._optimizer: torch.optim.Optimizer = make(parameters, lr=how.step_size)
 
     def advance(self, steps: int) -> Float[Tensor, "steps replicates"]:
         """Take steps."""

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from linrep.engine.choice import Engine, compiled
 from linrep.errors import DivergenceError, InputError, StepSizeWarning
 from linrep.loss import Loss, PopulationLoss
-from linrep.minibatches import CHUNK
+from linrep.minibatches import CHUNK, Sampled
 from linrep.population import Population
 from linrep.start import Tables
 from linrep.steppers import Stepper, TorchDescent, TorchSampled
@@ -209,22 +209,14 @@ def _stepper(
     if loss is not None and config.optimizer != "gd":
         raise InputError(f"a loss of one's own is descended by gd only; the optimizer is {config.optimizer}")
     device, step_size, biases = str(start[0].device), config.step_size, config.biases
-    sampled: _Sampled = {"seeds": seeds, "batch": config.batch, "adam": config.optimizer == "adam"}
+    sampled = Sampled(seeds, config.batch, step_size, config.optimizer == "adam", biases)
     if compiled(engine, device=device, own_loss=loss is not None):
         from linrep.engine.steppers import FusedDescent, FusedSampled  # numba takes a second to import
 
         if config.optimizer == "gd":
             return FusedDescent(population, start, step_size=step_size, biases=biases)
-        return FusedSampled(population, start, **sampled, step_size=step_size, biases=biases)
+        return FusedSampled(population, start, sampled)
     exact = loss or PopulationLoss.of(population, dtype=start[0].dtype, device=device)
     if config.optimizer == "gd":
         return TorchDescent(start, exact, step_size=step_size, biases=biases)
-    return TorchSampled(population, start, exact, **sampled, step_size=step_size, biases=biases)
-
-
-class _Sampled(TypedDict):
-    """What the steppers on minibatches take besides."""
-
-    seeds: Sequence[int]
-    batch: int
-    adam: bool
+    return TorchSampled(population, start, exact, sampled)

@@ -14,7 +14,7 @@ from linrep.engine.lanes import Blocks, World
 from linrep.engine.steppers import FusedDescent, FusedSampled, guide, share_out
 from linrep.errors import DivergenceError, InputError
 from linrep.loss import PopulationLoss
-from linrep.minibatches import Draws, places
+from linrep.minibatches import Draws, Sampled, places
 from linrep.population import Population, complete_population, incomplete_population
 from linrep.setting import Setting
 from linrep.simulate import simulate
@@ -102,9 +102,9 @@ def test_sgd_and_adam_agree_with_the_reference_over_random_shapes(
 ) -> None:
     population, seeds = complete_population(graphs(m, replicates), law), range(5, 5 + replicates)
     start = initial_tables(3**m, 2**m, k, seeds=seeds, dtype=dtype)
-    how = {"seeds": seeds, "batch": batch, "step_size": 0.01 if adam else 0.1, "adam": adam, "biases": biases}
+    how = Sampled(seeds, batch, 0.01 if adam else 0.1, adam=adam, biases=biases)
     loss = PopulationLoss.of(population, dtype=dtype, device="cpu")
-    reference, compiled = TorchSampled(population, start, loss, **how), FusedSampled(population, start, **how)
+    reference, compiled = TorchSampled(population, start, loss, how), FusedSampled(population, start, how)
     for steps in (3, 12):  # draws go on where they stopped
         require_same(reference, compiled, steps=steps, dtype=dtype)
 
@@ -112,9 +112,9 @@ def test_sgd_and_adam_agree_with_the_reference_over_random_shapes(
 def test_sgd_goes_on_across_chunks_of_draws() -> None:
     population = complete_population(graphs(2, 1))
     start = initial_tables(9, 4, 2, seeds=[0], dtype=torch.float64)
-    how = {"seeds": [0], "batch": 3, "step_size": 0.1, "adam": False, "biases": False}
+    how = Sampled([0], 3, 0.1, adam=False, biases=False)
     loss = PopulationLoss.of(population, dtype=torch.float64, device="cpu")
-    reference, compiled = TorchSampled(population, start, loss, **how), FusedSampled(population, start, **how)
+    reference, compiled = TorchSampled(population, start, loss, how), FusedSampled(population, start, how)
     require_same(reference, compiled, steps=1201, dtype=torch.float64)
 
 
@@ -143,9 +143,9 @@ def test_incomplete_sets_and_many_tokens() -> None:
     population = incomplete_population(ConceptGraph.random(7, seed=3), masks=11, tokens=45, seed=3)
     start = initial_tables(len(population.contexts), 45, 5, seeds=[3], dtype=torch.float64)
     require_same(*pair(population, start, step_size=2.0), steps=5, dtype=torch.float64)
-    how = {"seeds": [3], "batch": 100, "step_size": 0.1, "adam": False, "biases": True}
+    how = Sampled([3], 100, 0.1, adam=False, biases=True)
     loss = PopulationLoss.of(population, dtype=torch.float64, device="cpu")
-    both = TorchSampled(population, start, loss, **how), FusedSampled(population, start, **how)
+    both = TorchSampled(population, start, loss, how), FusedSampled(population, start, how)
     require_same(*both, steps=5, dtype=torch.float64)
 
 

@@ -16,8 +16,9 @@ from scipy import stats
 from linrep.cli import main
 from linrep.errors import InputError, LinrepError
 from linrep.experiments import catalogue, full_tables, sensitivity, table_views
+from linrep.experiments.figure5 import levels_off
 from linrep.experiments.paper_tables import RUNS, TABLE1, TABLE2
-from linrep.pilot import CLOCKS
+from linrep.pilot import CLOCKS, Pace
 from linrep.results import Record, read_record
 from linrep.simulate import COSINES
 from linrep.stats import MARGIN, compare_paired
@@ -148,6 +149,32 @@ def test_the_sensitivity_table_has_every_variant_and_every_clock() -> None:
     base = table_views.recorded("table2").to_frame().groupby("m")["unembedding"].mean()
     same = rows[(rows["table"] == "table2") & (rows["variant"] == "clock 100,000")].set_index("m")["U"]
     np.testing.assert_allclose(same[[6, 7]], base[[6, 7]], atol=1e-5)  # the table's own clock, run a second time
+
+
+def test_a_variant_that_is_the_table_itself_is_not_moved() -> None:
+    moved = table_views.shifts("table2").loc["clock 100,000"].loc[[6, 7]]
+    assert moved["difference"].abs().max() < 1e-5
+    far = table_views.shifts("table2").loc[("clock 1,000", 7, "U")]
+    assert far["verdict"] == "different"
+    assert far["difference"] < -0.3
+
+
+def test_the_step_is_halved_until_the_reported_seeds_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    effects = iter([0.02, 0.006, 0.004])
+    monkeypatch.setattr(full_tables, "step_effect", lambda once, twice: next(effects))
+    monkeypatch.setattr(full_tables, "setting_pace", lambda setting, progress: Pace(2.0, 10))
+    found, moved = full_tables.checked(full_tables.descent(3), range(2))
+    assert (found.pace, moved) == (Pace(0.5, 40), 0.004)
+
+
+def test_a_curve_levels_off_where_it_comes_near_its_last_value() -> None:
+    cosines = {
+        "unembedding": [0.0, 0.5, 0.97, 0.98],
+        "embedding": [0.0, 0.96, 0.97, 0.98],
+        "matched": [0.0, 0.0, 0.0, 1.0],
+    }
+    curves = pd.DataFrame({"arm": "gd", "clock": [0.0, 1.0, 2.0, 3.0], "seed": 0} | cosines)
+    assert levels_off(curves, within=0.02).loc["gd"].to_dict() == {"U": 2.0, "E": 1.0, "UE": 3.0}
 
 
 def test_what_explains_a_cell_would_itself_be_reproduced() -> None:

@@ -24,6 +24,7 @@ LOG2E, LN2 = 1 / math.log(2), math.log(2)
 A0, A1, A2, A3, A4, A5 = map(
     np.float32, (1.0000000755, 0.6931471880, 0.2402210749, 0.0555035711, 0.0096760319, 0.0013390863)
 )
+# The polynomials below are written out: numba 0.68 warns of a loop in a function that it inlines this way.
 TAYLOR = tuple(LN2**n / math.factorial(n) for n in range(13))
 
 NEAR = {np.dtype(np.float32): 100.0, np.dtype(np.float64): 900.0}

@@ -3,7 +3,7 @@
 A single world that is large is shared out by its contexts instead.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from linrep.engine import kernels
 from linrep.engine.lanes import Blocks, World, pad_table
-from linrep.minibatches import Draws, Numbers
+from linrep.minibatches import Draws, Numbers, Sampled
 from linrep.population import Population
 from linrep.start import Tables
 
@@ -106,25 +106,15 @@ class FusedDescent:
 class FusedSampled:
     """SGD or Adam on minibatches, the same draws as the reference's."""
 
-    def __init__(
-        self,
-        population: Population,
-        start: Tables,
-        *,
-        seeds: Sequence[int],
-        batch: int,
-        step_size: float,
-        adam: bool,
-        biases: bool,
-    ) -> None:
+    def __init__(self, population: Population, start: Tables, how: Sampled) -> None:
         self._population, self._dim = population, start[0].shape[2]
         self._F, self._G = start[0].numpy().copy(), pad_table(start[1].numpy())
         self._bias = np.zeros((len(self._F), self._dim), self._F.dtype)
-        self._draws = Draws(population, seeds=seeds, batch=batch)
+        self._draws = Draws(population, seeds=how.seeds, batch=how.batch)
         self._guides = [guide(row) for row in self._draws.cumulative]
-        self._ready: list[Numbers | None] = [None] * len(seeds)
-        self._moments = [_moments(self._F[0], self._bias[0], self._G[0]) for _ in seeds] if adam else []
-        self._taken, self._step_size, self._biases = 0, step_size, biases
+        self._ready: list[Numbers | None] = [None] * len(self._F)
+        self._moments = [_moments(self._F[0], self._bias[0], self._G[0]) for _ in how.seeds] if how.adam else []
+        self._taken, self._how = 0, how
         self._exact: _Exact | None = None
 
     def advance(self, steps: int) -> Float[Tensor, "steps replicates"]:
@@ -169,8 +159,8 @@ class FusedSampled:
     def _steps(self, replicate: int, numbers: Numbers, taken: int, losses: Float[np.ndarray, " steps"]) -> None:
         F, bias, G = self._F[replicate], self._bias[replicate], self._G[replicate]
         draws = (numbers, self._draws.position, self._draws.cumulative[replicate], self._guides[replicate])
-        rate, limit = F.dtype.type(self._step_size), F.dtype.type(kernels.NEAR[F.dtype])
-        tail = (len(self._population.tokens), rate, self._biases, limit, losses)
+        rate, limit = F.dtype.type(self._how.step_size), F.dtype.type(kernels.NEAR[F.dtype])
+        tail = (len(self._population.tokens), rate, self._how.biases, limit, losses)
         if self._moments:
             kernels.adam(F, bias, G, self._moments[replicate], taken, *draws, *tail)
         else:

@@ -42,11 +42,11 @@ def record(size: Size) -> Record:
     return Record("figure5", config, tuple(range(runs)), "curves", body, round(time.perf_counter() - began, 3))
 
 
-def levels_off(curves: pd.DataFrame, *, level: float) -> pd.DataFrame:
-    """The first clock at which the mean over seeds of each cosine reaches a level, by arm; NaN where it never does."""
-    means = curves.groupby(["arm", "clock"])[list(COSINES)].mean().reset_index()
-    found = {
-        arm: {symbol: rows.loc[rows[name] >= level, "clock"].min() for name, symbol in COSINES.items()}
-        for arm, rows in means.groupby("arm")
-    }
+def levels_off(curves: pd.DataFrame, *, within: float = 0.02) -> pd.DataFrame:
+    """By arm and cosine, the first recorded clock at which the mean over seeds is `within` of its last value."""
+    found: dict[str, dict[str, float]] = {}
+    for arm in curves["arm"].unique().tolist():
+        means = curves[curves["arm"] == arm].groupby("clock")[list(COSINES)].mean()
+        near = means >= means.iloc[-1] - within
+        found[arm] = {symbol: float(near.index[near[name].to_numpy()].min()) for name, symbol in COSINES.items()}
     return pd.DataFrame(found).T

@@ -16,7 +16,7 @@ import pandas as pd
 from linrep.experiments.catalogue import Size
 from linrep.experiments.paper_tables import RUNS
 from linrep.history import at_clocks, history
-from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, Pace, halved
+from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, STEP_EFFECT, Pace, halved
 from linrep.results import Record
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
@@ -47,13 +47,10 @@ def table1(size: Size) -> Record:
     """Descent and SGD for every m, with what halving the step of descent changes."""
     began, arms, rows = time.perf_counter(), [], []
     for m, runs in (RUNS if size == "paper" else SMOKE).items():
-        pace = setting_pace(descent(m), progress=True)
-        found, half = (
-            simulate(descent(m), seeds=range(runs), pace=each, progress=True) for each in (pace, halved(pace))
-        )
+        found, moved = checked(descent(m), range(runs))
         same = Pace(PAPER_STEPS["sgd"], math.ceil(round(found.clock / PAPER_STEPS["sgd"], 6)))
         sampled = simulate(sgd(m), seeds=range(runs), pace=same, progress=True)
-        arms += [arm(found, "gd", {"half step moves": step_effect(found, half)}), arm(sampled, "sgd", {})]
+        arms += [arm(found, "gd", {"half step moves": moved}), arm(sampled, "sgd", {})]
         rows += [per_seed(found, "gd"), per_seed(sampled, "sgd")]
     return Record("table1", {"sizes": _sizes(size)}, (), "per_seed", _body(arms, rows), _since(began))
 
@@ -67,6 +64,22 @@ def table2(size: Size) -> Record:
         arms.append(arm(found, "adam", {"pilots": pilot_kl}))
         rows.append(per_seed(found, "adam"))
     return Record("table2", {"sizes": _sizes(size)}, (), "per_seed", _body(arms, rows), _since(began))
+
+
+def checked(setting: Setting, seeds: range) -> tuple[Simulation, float]:
+    """Descent at the pilots' step, halved until the reported seeds pass the check of the step too.
+
+    Returns:
+        The simulation, and the largest change of a cosine of any fitted, monotone seed when its step is halved.
+    """
+    pace = setting_pace(setting, progress=True)
+    found = simulate(setting, seeds=seeds, pace=pace, progress=True)
+    while True:
+        half = simulate(setting, seeds=seeds, pace=halved(found.pace), progress=True)
+        moved = step_effect(found, half)
+        if moved < STEP_EFFECT:
+            return found, moved
+        found = half
 
 
 def adam_pace(m: int) -> tuple[Pace, dict[str, float]]:

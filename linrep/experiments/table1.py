@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from linrep.experiments.beside_paper import comparison_lines, self_pair_lines
 from linrep.experiments.paper_tables import TABLE1 as PAPER
 from linrep.pilot import halved
 from linrep.setting import Setting
-from linrep.simulate import COSINES, Simulation, simulate, step_effect
-from linrep.stats import Comparison, Estimate, compare, estimate
+from linrep.simulate import Simulation, simulate, step_effect
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,38 +66,15 @@ def comparison_table(found: Sequence[Row], *, fitted_only: bool = False) -> pd.D
     for row in found:
         table = row.simulation.per_seed()
         table = table[table["fitted"]] if fitted_only else table
-        for name, cosine in COSINES.items():
-            ours, theirs = estimate(table[name].to_numpy(float)), PAPER[row.concepts][cosine]
-            lines.append(_line(row.concepts, cosine, ours, theirs, compare(ours, theirs)))
+        lines += [{"m": row.concepts} | line for line in comparison_lines(table, PAPER[row.concepts])]
     return pd.DataFrame(lines).set_index(["m", "cosine"])
 
 
 def self_pairs_table(found: Sequence[Row]) -> pd.DataFrame:
-    """U and E when each vector's cosine with itself is counted too, (1 + (n − 1)U)/n for n vectors, beside the paper's.
-
-    n is 2^(m−1) for U and 3^(m−1) for E. UE is the same under both readings.
-    """
-    lines = []
-    for row in found:
-        table = row.simulation.per_seed()
-        for name, cosine, base in (("unembedding", "U", 2), ("embedding", "E", 3)):
-            count, mean = base ** (row.concepts - 1), float(table[name].mean())
-            line = {"m": row.concepts, "cosine": cosine, "without": mean, "with": (1 + (count - 1) * mean) / count}
-            lines.append(line | {"paper": PAPER[row.concepts][cosine].mean})
+    """U and E when each vector's cosine with itself is counted too, beside the paper's; see `self_pair_lines`."""
+    lines = [
+        line
+        for row in found
+        for line in self_pair_lines(row.simulation.per_seed(), PAPER[row.concepts], m=row.concepts)
+    ]
     return pd.DataFrame(lines).set_index(["m", "cosine"])
-
-
-def _line(concepts: int, cosine: str, ours: Estimate, theirs: Estimate, found: Comparison) -> dict[str, object]:
-    return {
-        "m": concepts,
-        "cosine": cosine,
-        "runs": ours.count,
-        "ours": ours.mean,
-        "ours ±": ours.stderr,
-        "paper": theirs.mean,
-        "paper ±": theirs.stderr,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "verdict": found.verdict,
-    }

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from linrep.errors import InputError
+from linrep.experiments.beside_paper import as_cells, comparison_lines, self_pair_lines
 from linrep.experiments.full_tables import KEYS, slice_of
 from linrep.experiments.paper_tables import TABLE1, TABLE2, Printed
 from linrep.results import Record, read_record, require_agreement, results_folder
@@ -14,6 +15,9 @@ from linrep.simulate import COSINES
 from linrep.stats import Estimate, compare, compare_paired, estimate
 
 PRINTED: dict[str, Printed] = {"table1": TABLE1, "table2": TABLE2}
+
+OWN = {"table1": "gd", "table2": "adam"}
+"""The arm that the variants of a table are variants of."""
 
 
 def recorded(name: str) -> Record:
@@ -56,12 +60,7 @@ def verdicts(name: str, *, fitted_only: bool = False) -> pd.DataFrame:
         kept = mine[mine["fitted"]] if fitted_only else mine
         if len(kept) < 2:
             continue
-        for column, symbol in COSINES.items():
-            ours, theirs = estimate(kept[column].to_numpy(float)), PRINTED[name][m][symbol]
-            found = compare(ours, theirs)
-            cell = {"m": m, "arm": arm, "cosine": symbol, "runs": ours.count, "ours": ours.mean, "ours ±": ours.stderr}
-            cell |= {"paper": theirs.mean, "paper ±": theirs.stderr, "difference": found.difference}
-            lines.append(cell | {"low": found.low, "high": found.high, "verdict": found.verdict})
+        lines += [{"m": m, "arm": arm} | line for line in comparison_lines(kept, PRINTED[name][m])]
     return pd.DataFrame(lines).set_index(["m", "arm", "cosine"])
 
 
@@ -76,26 +75,17 @@ def equivalence(record: Record, *, first: str = "sgd", second: str = "gd") -> pd
             raise InputError(f"the arms {first} and {second} have different seeds at m = {m}; a pairing needs the same")
         for column, symbol in COSINES.items():
             found = compare_paired(ours[column].to_numpy(float), theirs[column].to_numpy(float))
-            apart = float((ours[column] - theirs[column]).abs().max())
-            line = {"m": m, "cosine": symbol, "pairs": len(ours), "difference": found.difference}
-            line |= {"low": found.low, "high": found.high, "verdict": found.verdict, "widest pair": apart}
-            lines.append(line)
+            widest = {"widest pair": float((ours[column] - theirs[column]).abs().max())}
+            lines.append({"m": m, "cosine": symbol, "pairs": len(ours)} | as_cells(found) | widest)
     return pd.DataFrame(lines).set_index(["m", "cosine"])
 
 
 def self_pairs(name: str, arm: str) -> pd.DataFrame:
-    """U and E as measured, and with each vector's cosine with itself counted, (1 + (n − 1)U)/n, beside the paper's.
-
-    n is 2^(m−1) for U and 3^(m−1) for E; UE is the same under both readings.
-    """
+    """U and E of an arm, with and without a vector's cosine with itself; see `self_pair_lines`."""
     rows = recorded(name).to_frame()
-    lines = []
-    for m in rows["m"].unique().tolist():
-        of_m = rows[(rows["arm"] == arm) & (rows["m"] == m)]
-        for column, symbol, base in (("unembedding", "U", 2), ("embedding", "E", 3)):
-            count, mean = base ** (m - 1), float(of_m[column].mean())
-            line = {"m": m, "cosine": symbol, "without": mean, "with": (1 + (count - 1) * mean) / count}
-            lines.append(line | {"paper": PRINTED[name][m][symbol].mean})
+    mine = rows[rows["arm"] == arm]
+    sizes = mine["m"].unique().tolist()
+    lines = [line for m in sizes for line in self_pair_lines(mine[mine["m"] == m], PRINTED[name][m], m=m)]
     return pd.DataFrame(lines).set_index(["m", "cosine"])
 
 
@@ -106,13 +96,31 @@ def sensitivity(name: str, symbol: str) -> pd.DataFrame:
     wide = mine.pivot(index="variant", columns="m", values=symbol).loc[mine["variant"].unique()]
     column = {symbol: column for column, symbol in COSINES.items()}[symbol]
     base = recorded(name).to_frame()
-    base = base[base["arm"] == {"table1": "gd", "table2": "adam"}[name]]
+    base = base[base["arm"] == OWN[name]]
     sizes = sorted({int(m) for m in mine["m"]})
     first = pd.DataFrame(
         {m: [PRINTED[name][m][symbol].mean, base.loc[base["m"] == m, column].mean()] for m in sizes},
         index=["the paper", "the table's choices"],
     )
     return pd.concat([first, wide]).rename_axis(index="variant", columns="m")
+
+
+def shifts(name: str) -> pd.DataFrame:
+    """Each variant against the table's own choices: difference with its interval and verdict by `compare`, per cosine.
+
+    "reproduced" means that the change leaves the mean within the margin.
+    """
+    table = recorded(name).to_frame()
+    own = table[table["arm"] == OWN[name]]
+    lines = []
+    for row in recorded("sensitivity").body["means"]:
+        if row["table"] != name:
+            continue
+        for column, symbol in COSINES.items():
+            base = estimate(own.loc[own["m"] == row["m"], column].to_numpy(float))
+            cells = as_cells(compare(_estimate(row, symbol), base))
+            lines.append({"variant": row["variant"], "m": row["m"], "cosine": symbol} | cells)
+    return pd.DataFrame(lines).set_index(["variant", "m", "cosine"])
 
 
 def explained(name: str) -> pd.DataFrame:
@@ -146,5 +154,9 @@ def require_live(name: str, slices: Sequence[tuple[int, str, range]], *, toleran
 
 def _agrees(row: Mapping[str, Any], symbol: str, theirs: Estimate) -> bool:
     """Whether a variant's mean reproduces the paper's by the rule."""
-    ours = Estimate(row[symbol], row[f"{symbol} ±"], int(row["runs"]))
-    return compare(ours, theirs).verdict == "reproduced"
+    return compare(_estimate(row, symbol), theirs).verdict == "reproduced"
+
+
+def _estimate(row: Mapping[str, Any], symbol: str) -> Estimate:
+    """A cosine of a line of the sensitivity record."""
+    return Estimate(row[symbol], row[f"{symbol} ±"], int(row["runs"]))

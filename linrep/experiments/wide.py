@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from linrep.experiments.beside_paper import as_cells
 from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
@@ -29,6 +30,5 @@ def apart(
         for column, symbol in COSINES.items():
             found = compare_paired(ours[column].to_numpy(float), theirs[column].to_numpy(float))
             means = {"sgd": float(ours[column].mean()), "gd": float(theirs[column].mean())}
-            bounds = {"difference": found.difference, "low": found.low, "high": found.high, "verdict": found.verdict}
-            lines.append({"batch": batch, "cosine": symbol} | means | bounds)
+            lines.append({"batch": batch, "cosine": symbol} | means | as_cells(found))
     return pd.DataFrame(lines).set_index(["batch", "cosine"])
