@@ -128,6 +128,10 @@ def test_extreme_logits_neither_overflow_nor_lose_the_small(dtype: torch.dtype, 
     start = (signs * size**0.5).to(dtype), torch.linspace(-1, 1, 8).mul(size**0.5).expand(2, 8).unsqueeze(-1).to(dtype)
     assert float((start[0] @ start[1].mT).abs().max()) == pytest.approx(size, rel=1e-5)
     require_same(*pair(population, start, step_size=0.1), steps=1, dtype=dtype)
+    how = Sampled(range(2), 50, 0.1, adam=False, biases=False)
+    loss = PopulationLoss.of(population, dtype=dtype, device="cpu")
+    sampled = TorchSampled(population, start, loss, how), FusedSampled(population, start, how)
+    require_same(*sampled, steps=1, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
