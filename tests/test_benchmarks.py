@@ -82,6 +82,7 @@ def test_the_table_against_the_recipe_adds_up() -> None:
     parts, whole = table.drop(index="all"), table.loc["all"]
     assert whole["recipe, s"] == pytest.approx(parts["recipe, s"].sum())
     assert whole["ratio"] == pytest.approx(parts["recipe, s"].sum() / parts["descent, s"].sum())
+    assert whole["ratio, equal cores"] * engine.recorded().config["threads"] == pytest.approx(whole["ratio"])
     steps = pd.DataFrame(engine.recorded().body["table1"]).set_index("m")
     expected = steps["recipe, ms a step"] / 1e3 * (steps["clock"] / 0.1).round() * steps["runs"]
     assert all(math.isclose(a, b, rel_tol=1e-4) for a, b in zip(expected, steps["recipe, s"], strict=True))

@@ -1,6 +1,7 @@
 """The compiled engine is the reference, step by step; its kernels hold at the edges of floating point."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from linrep.loss import PopulationLoss
 from linrep.minibatches import Draws, Sampled, places
 from linrep.population import Population, complete_population, incomplete_population
 from linrep.setting import Setting
-from linrep.simulate import simulate
+from linrep.simulate import make_batches, simulate
 from linrep.start import Tables, initial_tables
 from linrep.steppers import Stepper, TorchDescent, TorchSampled
 from linrep.train import TrainConfig, train
@@ -201,6 +202,7 @@ def test_the_guide_finds_what_a_binary_search_finds() -> None:
         cumulative[-1] = 1 - 1e-12  # a sum rounded below 1
         uniform = np.concatenate([rng.random(2000), cumulative, np.nextafter(cumulative, 0), [0.0, 1 - 2.0**-53]])
         cells = guide(cumulative)
+        assert len(cells) & (len(cells) - 1) == 0  # a power of 2: no rounding moves a number to the next cell
         found = [kernels.place(cumulative, cells, u) for u in uniform if u < 1]
         assert found == places(cumulative, uniform[uniform < 1]).tolist()
 
@@ -266,6 +268,18 @@ def test_a_whole_simulation_gives_the_same_table_on_both_engines() -> None:
     numbers = ["kl", "unembedding", "embedding", "matched", "between", "imbalance"]
     np.testing.assert_allclose(tables[0][numbers], tables[1][numbers], atol=1e-9)
     assert (tables[0].monotone == tables[1].monotone).all()
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "sgd", "adam"])
+def test_biases_of_a_setting_are_trained_by_both_engines(optimizer: str) -> None:
+    """From one start: the trained tables differ with and without, and the engines agree on those with."""
+    setting = Setting(concepts=3, biases=True, optimizer=optimizer)
+    batch, how = make_batches(setting, range(2))[0], setting.training(0.1, 60)
+    seeds = batch.seeds
+    ours, plain = (train(batch.population, batch.start, how, seeds=seeds, engine=each) for each in ("numba", "torch"))
+    without = train(batch.population, batch.start, replace(how, biases=False), seeds=seeds)
+    torch.testing.assert_close(ours.embedding, plain.embedding, rtol=0, atol=1e-12)
+    assert float((ours.embedding - without.embedding).abs().max()) > 1e-3
 
 
 def test_shares_cover_everything_once() -> None:

@@ -110,6 +110,14 @@ def test_a_live_slice_that_differs_from_its_record_fails(monkeypatch: pytest.Mon
         table_views.require_live("table1", [(3, "gd", range(1, 3))], tolerance=0.002)
 
 
+def test_arms_are_compared_seed_by_seed(smoke: Record) -> None:
+    table, rows = table_views.equivalence(smoke), smoke.to_frame().set_index(["m", "arm", "seed"])
+    for m in full_tables.SMOKE:
+        apart = rows.loc[(m, "sgd"), "embedding"] - rows.loc[(m, "gd"), "embedding"]
+        assert table.loc[(m, "E"), "difference"] == pytest.approx(apart.mean())
+        assert table.loc[(m, "E"), "widest pair"] == pytest.approx(apart.abs().max())
+
+
 def test_arms_on_different_seeds_are_not_paired(smoke: Record) -> None:
     rows = [row for row in smoke.body["per_seed"] if (row["arm"], row["seed"]) != ("sgd", 1)]
     with pytest.raises(InputError, match="different seeds at m = 3"):
