@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from linrep.contexts import UNKNOWN, context_keys
 from linrep.memory import require_memory
-from linrep.population import UNKNOWN, Population, context_keys
+from linrep.population import Population
 from linrep.seeds import stream
 from linrep.start import Tables
 

@@ -1,7 +1,8 @@
-"""Context states, masks, and the exact population that next-token prediction is trained on (paper, section 2).
+"""The exact population of contexts, masks and tokens that next-token prediction is trained on (paper, section 2).
 
-A context state d in {0, 1, ⋄}^m says which concepts a sentence fixes; ⋄ (unknown) is stored as −1. A token is a concept
-vector c. Training sees (d, c): c from p(c), d is c with a random subset of its entries hidden.
+A token is a concept vector c. Training sees (d, c): c from p(c), and the context d is c with a random subset of its
+entries hidden. What a population holds grows with contexts plus tokens; the tables of contexts by tokens are made on
+request, for small worlds.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import UNKNOWN, agreement, all_contexts, code, masked_contexts, sums_over_agreeing
 from linrep.errors import InputError
 from linrep.masks import MaskLaw, check_mask_law, check_mask_probability, mask_probability
 from linrep.memory import require_memory
 from linrep.seeds import stream
 from linrep.steering import counterfactual_pairs
-
-UNKNOWN = -1
 
 SMALLEST = 1e-290
 """The least p(c) that is trained on: below it a division would leave the normal numbers."""
@@ -80,11 +80,18 @@ class Population:
     @cached_property
     def weights(self) -> Float[np.ndarray, "replicates contexts"]:
         """p(d): the probability of d's mask times the probability of its known values. Rows sum to 1."""
-        return np.asarray(self.joint @ self.consistent.T * self.mask_share)
+        return np.asarray(self._known * self.mask_share)
 
     @property
     def pair_probability(self) -> Float[np.ndarray, "replicates contexts tokens"]:
-        """p(d, c) = p(mask) p(c) where c agrees with d, else 0."""
+        """p(d, c) = p(mask) p(c) where c agrees with d, else 0.
+
+        Raises:
+            TooLargeError: the table would not fit in memory.
+        """
+        contexts, tokens = len(self.contexts), len(self.tokens)
+        what = f"p(d, c) of {self.replicates} replicate(s) of {contexts} contexts by {tokens} tokens"
+        require_memory(2 * 8 * self.replicates * contexts * tokens, what)
         return np.asarray(self.joint[:, None, :] * self.consistent * self.mask_share[:, None])
 
     @cached_property
@@ -106,9 +113,13 @@ class Population:
     @cached_property
     def entropy(self) -> Float[np.ndarray, " replicates"]:
         """Σ_d p(d) H(p(· given d)) in nats: the floor of the loss, reached by p̂ = p only."""
-        pair, weights = self.pair_probability, self.weights
-        log_pair = np.log(pair, where=pair > 0, out=np.zeros_like(pair))
-        return np.asarray((weights * np.log(weights)).sum(axis=1) - (pair * log_pair).sum(axis=(1, 2)))
+        surprise = sums_over_agreeing(self.joint * np.log(self.joint), self.contexts, self.tokens)
+        return np.asarray((self.mask_share * (self._known * np.log(self._known) - surprise)).sum(axis=1))
+
+    @cached_property
+    def _known(self) -> Float[np.ndarray, "replicates contexts"]:
+        """The probability that a token agrees with d."""
+        return sums_over_agreeing(self.joint, self.contexts, self.tokens)
 
     @cached_property
     def context_pairs(self) -> list[Int[np.ndarray, "_ 2"]]:
@@ -119,35 +130,6 @@ class Population:
     def token_pairs(self) -> list[Int[np.ndarray, "_ 2"]]:
         """For each concept i the pairs of tokens c(i→1), c(i→0): 2^(m−1) of them on the complete set."""
         return counterfactual_pairs(self.tokens)
-
-
-def agreement(
-    contexts: Int[np.ndarray, "contexts concepts"], tokens: Int[np.ndarray, "tokens concepts"]
-) -> Bool[np.ndarray, "contexts tokens"]:
-    """Whether each token agrees with every known entry of each context."""
-    require_memory(2 * len(contexts) * len(tokens), f"a table of {len(contexts)} contexts by {len(tokens)} tokens")
-    agrees = np.ones((len(contexts), len(tokens)), dtype=bool)
-    for known, value in zip(contexts.T, tokens.T, strict=True):
-        agrees &= (known[:, None] == UNKNOWN) | (known[:, None] == value[None, :])
-    return agrees
-
-
-def all_contexts(concepts: int) -> Int[np.ndarray, "contexts concepts"]:
-    """All 3^m context states, −1 for unknown; the first concept varies slowest."""
-    require_memory(8 * concepts * 3 ** min(concepts, 200), f"a table of 3^{concepts} context states")
-    places = 3 ** np.arange(concepts)[::-1]
-    return (np.arange(3**concepts)[:, None] // places % 3 - 1).astype(np.int8)
-
-
-def code(state: Int[np.ndarray, " concepts"]) -> str:
-    """A state as text, concept by concept: 1⋄0."""
-    return "".join("⋄" if value == UNKNOWN else str(value) for value in state.tolist())
-
-
-def context_keys(contexts: Int[np.ndarray, "*batch concepts"]) -> Int[np.ndarray, "*batch"]:
-    """A number for each context state: its place in `all_contexts`."""
-    places = 3 ** np.arange(contexts.shape[-1], dtype=np.int64)[::-1]
-    return (contexts.astype(np.int64) + 1) @ places
 
 
 def complete_population(graphs: Sequence[ConceptGraph], mask_law: MaskLaw = "fair") -> Population:
@@ -181,8 +163,8 @@ def masked_population(graphs: Sequence[ConceptGraph], masks: Int[np.ndarray, "ma
     if len(np.unique(masks, axis=0)) < len(masks):
         raise InputError(f"{len(masks)} masks given, some of them twice; each may be there once")
     tokens = all_tokens(m)
-    contexts = _masked(masks, tokens)
-    _require(len(graphs), len(contexts), len(tokens), f"{len(contexts)} contexts by {len(tokens)} tokens")
+    contexts = masked_contexts(masks, tokens)
+    _require(len(graphs), m, len(contexts), len(tokens), f"{len(contexts)} contexts and {len(tokens)} tokens")
     joint = np.stack([_positive(graph.joint()) for graph in graphs])
     return Population(contexts, tokens, masks.astype(np.int8), joint)
 
@@ -213,8 +195,8 @@ def incomplete_population(
     rng = stream(seed, "sampling", part=1)
     kept_masks = _draw(every, masks, rng, "masks")
     kept = _draw(np.arange(len(every))[:, None], tokens, rng, "tokens")[:, 0]
-    contexts = _masked(kept_masks, every[kept])
-    _require(1, len(contexts), len(kept), f"{len(contexts)} contexts by {len(kept)} tokens")
+    contexts = masked_contexts(kept_masks, every[kept])
+    _require(1, graph.concepts, len(contexts), len(kept), f"{len(contexts)} contexts and {len(kept)} tokens")
     joint = _positive(graph.joint())[kept]
     chances = None if mask_law == "fair" else mask_probability(kept_masks, mask_law)
     return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None], chances)
@@ -222,14 +204,14 @@ def incomplete_population(
 
 def require_complete(replicates: int, concepts: int) -> None:
     """Refuse complete sets that do not fit in memory, before anything is made."""
-    _require(
-        replicates, 3 ** min(concepts, 200), 2 ** min(concepts, 200), f"3^{concepts} contexts by 2^{concepts} tokens"
-    )
+    contexts, tokens = 3 ** min(concepts, 200), 2 ** min(concepts, 200)
+    _require(replicates, concepts, contexts, tokens, f"3^{concepts} contexts and 2^{concepts} tokens")
 
 
-def _require(replicates: int, contexts: int, tokens: int, what: str) -> None:
-    """Refuse dense float64 tables (p(d, c), p(c given d) and two to compute them) that do not fit."""
-    require_memory(4 * 8 * replicates * contexts * tokens, f"{replicates} replicate(s) of {what}")
+def _require(replicates: int, concepts: int, contexts: int, tokens: int, what: str) -> None:
+    """Refuse sets too large to hold with their counterfactual pairs and, for each replicate, p(c) and p(d)."""
+    states = 24 * concepts * (contexts + tokens)
+    require_memory(states + 8 * replicates * (3 * contexts + 3 * tokens), f"{replicates} replicate(s) of {what}")
 
 
 def _one_size(graphs: Sequence[ConceptGraph]) -> int:
@@ -238,16 +220,6 @@ def _one_size(graphs: Sequence[ConceptGraph]) -> int:
     if len(sizes) != 1:
         raise InputError(f"graphs of {sizes} concepts in one batch; one size is needed")
     return sizes[0]
-
-
-def _masked(
-    masks: Int[np.ndarray, "masks concepts"], tokens: Int[np.ndarray, "tokens concepts"]
-) -> Int[np.ndarray, "contexts concepts"]:
-    """The context states that some mask makes of some token, each once, in the order of `all_contexts`."""
-    require_memory(9 * masks.size * len(tokens), f"{len(masks)} masks of {len(tokens)} tokens")
-    seen = np.where(masks[:, None, :] == 1, tokens, np.int8(UNKNOWN)).reshape(-1, tokens.shape[1])
-    _, first = np.unique(context_keys(seen), return_index=True)
-    return seen[first]
 
 
 def _positive(joint: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " tokens"]:

@@ -10,8 +10,8 @@ import pytest
 
 from linrep import __version__
 from linrep.cli import main
+from linrep.contexts import UNKNOWN
 from linrep.linearity import measure
-from linrep.population import UNKNOWN
 from linrep.tables import load_tables
 
 QUICK = ["simulate", "--step-size", "1", "--steps", "50", "--seeds", "3"]
@@ -54,7 +54,7 @@ REFUSED = [
     (["simulate", "--optimizer", "lion"], "'lion' is not one of 'gd', 'sgd', 'adam'"),
     (["simulate", "--dtype", "float16"], "'float16' is not one of"),
     (["simulate", "--device", "toaster"], "device is 'toaster'; on this machine allowed are: cpu"),
-    (["simulate", "--concepts", "40"], "3^40 contexts by 2^40 tokens would take"),
+    (["simulate", "--concepts", "40"], "3^40 contexts and 2^40 tokens would take"),
     (["simulate", "--concepts", "100000"], "would take"),
     (["simulate", "--json", "/nowhere/x.json"], "--json is /nowhere/x.json, but there is no folder /nowhere"),
     (["simulate", "--json", "/dev/null"], "--json is /dev/null, which is no regular file"),

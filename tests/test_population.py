@@ -1,5 +1,6 @@
 """Laws of the population: p(c given d), its weights and its entropy equal brute-force enumeration."""
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -12,20 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import UNKNOWN, agreement, all_contexts, context_keys, sums_over_agreeing
 from linrep.errors import InputError, TooLargeError
 from linrep.loss import PopulationLoss
 from linrep.masks import MaskLaw, check_mask_law, check_mask_probability, mask_probability
 from linrep.minibatches import Minibatches
-from linrep.population import (
-    UNKNOWN,
-    Population,
-    agreement,
-    all_contexts,
-    complete_population,
-    context_keys,
-    incomplete_population,
-    masked_population,
-)
+from linrep.population import Population, complete_population, incomplete_population, masked_population
 from linrep.seeds import stream
 
 LAWS = get_args(MaskLaw)
@@ -119,8 +112,44 @@ def test_what_is_not_there_is_refused() -> None:
 
 def test_what_does_not_fit_is_refused_with_its_size() -> None:
     fair = ConceptGraph.from_tables([[]] * 20, [0.5] * 20)
-    with pytest.raises(TooLargeError, match=r"3\^20 contexts by 2\^20 tokens would take 117\.0 PB"):
+    with pytest.raises(TooLargeError, match=r"3\^20 contexts and 2\^20 tokens would take 1\.8 TB"):
         complete_population([fair])
+
+
+def test_a_table_of_contexts_by_tokens_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    population = complete_population(graphs(7, 2))
+    _ = population.entropy, population.weights
+    monkeypatch.setattr("linrep.memory.free_memory", lambda device: 4_000_000)
+    with pytest.raises(
+        TooLargeError, match=r"p\(d, c\) of 2 replicate\(s\) of 2187 contexts by 128 tokens would take 9\.0 MB"
+    ):
+        _ = population.target
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000))
+def test_sums_over_agreeing_tokens_are_those_of_the_table(concepts: int, seed: int) -> None:
+    """Also for contexts in any order and twice, and for contexts that agree with none of the tokens."""
+    rng = np.random.default_rng(seed)
+    contexts = all_contexts(concepts)[rng.integers(3**concepts, size=1 + seed % 40)]
+    tokens = all_tokens(concepts)[rng.permutation(2**concepts)[: 1 + seed % 2**concepts]]
+    values = rng.normal(size=(1 + seed % 3, len(tokens)))
+    expected = values @ agreement(contexts, tokens).T
+    np.testing.assert_allclose(sums_over_agreeing(values, contexts, tokens), expected, atol=1e-13)
+
+
+def test_a_population_grows_with_contexts_plus_tokens() -> None:
+    """At m = 9 a table of contexts by tokens has 10 million entries; weights and entropy are made without one."""
+    worlds = graphs(9, 3)
+    tracemalloc.start()
+    try:
+        population = complete_population(worlds)
+        assert population.weights.sum() == pytest.approx(3, abs=1e-12)
+        assert (population.entropy < 9 * np.log(2)).all()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 300 * (19683 + 512), "bytes for each context and token, with 9 entries and 3 replicates"
 
 
 def drawn_masks(law: MaskLaw, concepts: int, count: int) -> np.ndarray:
@@ -208,7 +237,7 @@ def test_fair_masks_are_equally_likely_masks_to_the_bit() -> None:
     fair, equal = complete_population(graphs(4, 2), "fair"), complete_population(graphs(4, 2))
     given_as_numbers = replace(equal, mask_probability=np.full(16, 1 / 16))
     for population in (fair, given_as_numbers):
-        np.testing.assert_array_equal(population.weights, equal.joint @ equal.consistent.T / 16)
+        np.testing.assert_array_equal(population.weights, equal.weights)
         np.testing.assert_array_equal(population.pair_probability, equal.pair_probability)
 
 

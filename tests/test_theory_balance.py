@@ -16,13 +16,13 @@ from sklearn.linear_model import LinearRegression
 
 from linrep import geometry
 from linrep.concepts import all_tokens
+from linrep.contexts import all_contexts
 from linrep.errors import InputError
 from linrep.experiments import balance as conserved
 from linrep.experiments import balance_claims, balanced_arms, balanced_factors
 from linrep.figures import balance as figures
 from linrep.loss import PopulationLoss
 from linrep.minibatches import Minibatches, minibatch_gradient
-from linrep.population import all_contexts
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.start import Tables

@@ -15,12 +15,13 @@ from sklearn.metrics import pairwise_distances
 
 from linrep import geometry
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import all_contexts, code
 from linrep.errors import InputError, LinrepError
 from linrep.experiments import context_sets, gauge, linear, planted, simplex
 from linrep.linearity import concept_vectors, measure
 from linrep.loss import PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import all_contexts, code, complete_population, masked_population
+from linrep.population import complete_population, masked_population
 from linrep.setting import Setting
 from linrep.simulate import make_batches, simulate
 from linrep.start import initial_tables

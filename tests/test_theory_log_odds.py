@@ -14,13 +14,14 @@ from scipy.special import log_softmax
 from scipy.stats import ortho_group
 
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import UNKNOWN, all_contexts
 from linrep.errors import InputError, LinrepError
 from linrep.experiments import log_odds as chapter
 from linrep.experiments import log_odds_explicit, log_odds_independent, log_odds_markov, log_odds_time
 from linrep.figures import log_odds as figures
 from linrep.loss import PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import UNKNOWN, Population, all_contexts, complete_population
+from linrep.population import Population, complete_population
 from linrep.setting import Setting
 from linrep.theory import explicit, log_odds, spans
 

@@ -16,13 +16,14 @@ from scipy.special import log_softmax
 from sklearn.decomposition import TruncatedSVD
 
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import all_contexts
 from linrep.errors import InputError, LinrepError
 from linrep.experiments import loss_optima as optima_of
 from linrep.experiments import loss_record, loss_role, loss_runs
 from linrep.figures import loss as figures
 from linrep.loss import Loss, PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import Population, all_contexts, complete_population
+from linrep.population import Population, complete_population
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.start import Tables, initial_tables

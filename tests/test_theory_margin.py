@@ -13,11 +13,12 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import linprog, minimize_scalar
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import code
 from linrep.errors import DivergenceError, InputError, LinrepError
 from linrep.experiments import margin, margin_cases, margin_model, margin_run, margin_tables
 from linrep.figures import margin as figures
 from linrep.loss import PopulationLoss
-from linrep.population import code, complete_population, incomplete_population, masked_population
+from linrep.population import complete_population, incomplete_population, masked_population
 from linrep.theory.contradiction import lone_contexts, split_divergence
 from linrep.theory.margin import (
     contexts_to_points,

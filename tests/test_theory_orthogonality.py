@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from linrep.concepts import ConceptGraph, all_tokens
+from linrep.contexts import UNKNOWN, all_contexts
 from linrep.errors import InputError, LinrepError
 from linrep.experiments import orthogonality_claims as made
 from linrep.experiments import orthogonality_record as recording
@@ -22,7 +23,7 @@ from linrep.experiments import orthogonality_rows as rows
 from linrep.experiments import orthogonality_time as along
 from linrep.loss import PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import UNKNOWN, Population, all_contexts, complete_population
+from linrep.population import Population, complete_population
 from linrep.results import Record, require_agreement
 from linrep.setting import Setting
 from linrep.simulate import Simulation, simulate

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import UNKNOWN
 from linrep.errors import DivergenceError, InputError, StepSizeWarning, TooLargeError
 from linrep.loss import PopulationLoss
 from linrep.minibatches import Minibatches, minibatch_gradient
-from linrep.population import UNKNOWN, Population, complete_population, incomplete_population
+from linrep.population import Population, complete_population, incomplete_population
 from linrep.start import Tables, initial_tables
 from linrep.train import TrainConfig, Trained, _Watch, check_training, train
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from linrep.contexts import UNKNOWN
 from linrep.memory import require_memory
-from linrep.population import UNKNOWN, Population
+from linrep.population import Population
 
 LANE = 32
 """Lanes come in multiples of this: four vectors of eight single-precision numbers."""

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Int
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import code
 from linrep.loss import PopulationLoss
-from linrep.population import code, complete_population, masked_population
+from linrep.population import complete_population, masked_population
 
 
 def padded_loss(

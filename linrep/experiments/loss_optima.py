@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 
 from linrep.concepts import all_tokens
+from linrep.contexts import all_contexts
 from linrep.experiments.loss_runs import COSINES, batch_of
 from linrep.geometry import mean_cosine, mean_cross_cosine
 from linrep.linearity import concept_vectors, measure
 from linrep.loss import Loss
 from linrep.pilot import Batch, Pace
-from linrep.population import Population, all_contexts
+from linrep.population import Population
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.steering import counterfactual_pairs

@@ -10,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import code
 from linrep.experiments.margin_run import Problems
 from linrep.geometry import mean_cosine
 from linrep.loss import Loss, PopulationLoss
-from linrep.population import Population, code, masked_population
+from linrep.population import Population, masked_population
 from linrep.setting import Setting
 from linrep.simulate import Simulation, make_batches, simulate
 from linrep.start import Tables

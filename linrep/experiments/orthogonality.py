@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.claims import Claim
+from linrep.contexts import UNKNOWN
 from linrep.experiments import orthogonality_claims as made
 from linrep.experiments.orthogonality_claims import adjacency
 from linrep.experiments.orthogonality_record import ARMS, SEEDS, recorded, recorded_paces
 from linrep.experiments.orthogonality_rows import context_points, corollary_rows, starts, tables_of, theorem_rows
 from linrep.loss import PopulationLoss
 from linrep.pilot import Pace
-from linrep.population import UNKNOWN
 from linrep.results import Record
 from linrep.simulate import Simulation, simulate
 from linrep.stats import Comparison, estimate

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
+from linrep.contexts import UNKNOWN
 from linrep.pilot import Batch
-from linrep.population import UNKNOWN
 from linrep.setting import Setting
 from linrep.simulate import Simulation
 from linrep.start import Tables

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from scipy.special import xlogy
 
+from linrep.contexts import UNKNOWN
 from linrep.errors import InputError
-from linrep.population import UNKNOWN, Population
+from linrep.population import Population
 from linrep.start import Tables
 from linrep.steering import steering_vectors
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from linrep.concepts import all_tokens
+from linrep.contexts import UNKNOWN
 from linrep.errors import InputError
-from linrep.population import UNKNOWN
 from linrep.theory.log_odds import require_positive
 from linrep.theory.spans import span_basis
 

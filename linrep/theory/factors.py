@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from linrep.contexts import UNKNOWN
 from linrep.errors import InputError
-from linrep.population import UNKNOWN
 from linrep.start import Tables
 from linrep.theory.balance import Pair, imbalance_matrix, spectral_norm
 from linrep.theory.cones import gauge

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import UNKNOWN, agreement
 from linrep.errors import InputError
-from linrep.population import UNKNOWN, agreement
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from linrep.concepts import all_tokens
+from linrep.contexts import agreement, all_contexts
 from linrep.errors import InputError
-from linrep.population import agreement, all_contexts
 from linrep.theory.explicit import Pair
 from linrep.theory.other_losses import smoothed_target
 

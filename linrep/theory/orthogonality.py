@@ -14,9 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from linrep.concepts import ConceptGraph
+from linrep.contexts import UNKNOWN, agreement, context_keys
 from linrep.errors import InputError
 from linrep.geometry import unit
-from linrep.population import UNKNOWN, Population, agreement, context_keys
+from linrep.population import Population
 from linrep.steering import counterfactual_pairs
 from linrep.theory.log_odds import true_log_odds
 
