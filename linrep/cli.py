@@ -5,18 +5,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO, no_type_check
+from typing import Annotated, Literal, TextIO, no_type_check
 
 import typer
 from typer.exceptions import TyperException
 
-from linrep import __version__
+from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, Version, check_targets, emit
+from linrep.cli_sweep import sweep_command
 from linrep.errors import InputError, LinrepError, StepSizeWarning
-
-if TYPE_CHECKING:  # results imports pandas and torch, which --help does not need
-    from linrep.results import Record
-
-INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 app = typer.Typer(
     name="linrep",
@@ -27,34 +23,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(rich_markup_mode=None, help="The known models: licence, size, sha256, present or not.")
 app.add_typer(models_app, name="models")
-
-
-def _version(wanted: bool) -> bool:
-    if wanted:
-        print(f"linrep {__version__}")
-        raise typer.Exit
-    return wanted
-
-
-def _count_or_all(text: str | int) -> int:
-    """A number, or 0 for "all"."""
-    if text in ("all", 0):
-        return 0
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise InputError(f"{text!r} is neither a number from 1 nor 'all'")
-    return count
-
-
-Version = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-]
-Count = Annotated[int, typer.Option(parser=_count_or_all, metavar="N|all")]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a record; - for stdout.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 
 
 @app.callback()
@@ -98,7 +66,7 @@ def _simulate(
     from linrep.simulate import simulate
     from linrep.tables import save_tables
 
-    _check_targets(json, save)
+    check_targets(json, save)
     world = None if graph is None else ConceptGraph.read(graph)
     size = concepts if concepts is not None else 3 if world is None else world.concepts
     setting = Setting(
@@ -125,7 +93,10 @@ def _simulate(
     if json is None:
         print_simulation(simulation)
     else:
-        _emit(simulation.to_record(), json)
+        emit(simulation.to_record(), json)
+
+
+app.command("sweep")(sweep_command)
 
 
 @app.command("run")
@@ -145,8 +116,8 @@ def _run(
     if json is None and size == "smoke":
         raise InputError("--size smoke needs --json FILE: the records in results/ are full-size runs")
     path = json if json is not None else results_folder() / f"{name}.json"
-    _check_targets(path, None)
-    _emit(run(size), path)
+    check_targets(path)
+    emit(run(size), path)
     if json is None:
         print(f"written: {path}")
 
@@ -161,8 +132,8 @@ def _claims(json: JsonFile = None, version: Version = False) -> None:
     if json is None:
         print_claims(recorded_claims())
     else:
-        _check_targets(json, None)
-        _emit(read_record(results_folder() / f"{RECORD}.json"), json)
+        check_targets(json)
+        emit(read_record(results_folder() / f"{RECORD}.json"), json)
 
 
 @app.command("probe")
@@ -186,14 +157,14 @@ def _probe(
     from linrep.results import Record
 
     began = time.perf_counter()
-    _check_targets(json, None)
+    check_targets(json)
     concepts = read_pairs(pairs)
     found = probe(load_model(model, device=device), concepts, seed=seed)
     if json is None:
         print_probe(found)
     else:
         config = {"model": model, "pairs": "built in" if pairs is None else str(pairs), "device": device}
-        _emit(Record("probe", config, (seed,), "concepts", found, round(time.perf_counter() - began, 3)), json)
+        emit(Record("probe", config, (seed,), "concepts", found, round(time.perf_counter() - began, 3)), json)
 
 
 @models_app.callback(invoke_without_command=True)
@@ -215,28 +186,6 @@ def _get(
     from linrep.llm.model import get_model
 
     print(f"{name} is ready in {get_model(name)}")
-
-
-def _check_targets(json: Path | None, save: Path | None) -> None:
-    """Refuse places that cannot take the results, before the work."""
-    from linrep.files import check_target
-
-    if json is not None and save is not None and json.resolve() == save.resolve():
-        raise InputError(f"--json and --save are both {json}; two files are needed")
-    for path, option in ((json, "--json"), (save, "--save")):
-        if path is not None and str(path) != "-":
-            check_target(path, option)
-        elif path is not None and option == "--save":
-            raise InputError("--save is -; a file's name is needed")
-
-
-def _emit(record: "Record", path: Path) -> None:
-    from linrep.results import write_record
-
-    if str(path) == "-":
-        sys.stdout.write(record.to_json())
-    else:
-        write_record(record, path)
 
 
 def _warn(

@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from linrep.claims import Claim, shown
+from linrep.memory import describe_bytes
+from linrep.results import Record
 from linrep.simulate import MEASURES, Simulation
+from linrep.sweep.plan import Plan
 
 _HEADS = {
     "kl": "KL (nats)",
@@ -36,6 +39,32 @@ def print_simulation(simulation: Simulation) -> None:
         highlight=False,
     )
     console.print(table)
+
+
+def print_sweep(record: Record) -> None:
+    """One row for each setting: the fields that vary, how many seeds and fitted ones, mean ± standard error of all."""
+    settings, grid = record.body["settings"], record.config["grid"]
+    varied = [name.replace("-", "_") for name, values in grid.items() if len(values) > 1]
+    table = Table(*varied, "seeds", "fitted", *_HEADS.values())
+    for setting in settings:
+        counts = (str(setting["replicates"]), str(setting["fitted"]["number"]))
+        table.add_row(
+            *(escape(_value(setting[name])) for name in varied), *counts, *(_cell(setting, name) for name in MEASURES)
+        )
+    console = Console(width=140)
+    console.print(f"{len(settings)} setting(s), {record.seconds:.1f} s", highlight=False)
+    console.print(table)
+
+
+def print_plan(plan: Plan) -> None:
+    """What a sweep was asked for, before any work."""
+    for line in (
+        f"{len(plan.points):,} setting(s), {plan.runs:,} run(s), {plan.searches:,} search(es) for a pace, "
+        f"seeds {plan.seeds[0]} to {plan.seeds[-1]}",
+        f"largest run: {plan.largest}",
+        f"memory: about {describe_bytes(plan.bytes)}",
+    ):
+        Console(soft_wrap=True).print(line, highlight=False)
 
 
 def print_probe(found: Mapping[str, Any]) -> None:
@@ -106,6 +135,11 @@ def print_claims(claims: Sequence[Claim]) -> None:
 def _cell(part: Mapping[str, Any], name: str) -> str:
     mean, stderr = part["mean"][name], part["stderr"][name]
     return f"{mean:.3f}" if stderr is None else f"{mean:.3f} ± {stderr:.3f}"
+
+
+def _value(value: Any) -> str:
+    """A value of a grid's field."""
+    return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float | None) -> str:

@@ -138,6 +138,11 @@ def results_folder() -> Path:
     return folder
 
 
+def unfinished_folder(name: str) -> Path:
+    """Where the finished parts of a long experiment wait until its record is made."""
+    return results_folder() / ".unfinished" / name
+
+
 def require_agreement(
     recorded: pd.DataFrame, live: pd.DataFrame, *, on: Sequence[str], columns: Sequence[str], tolerance: float
 ) -> None:

@@ -1,24 +1,26 @@
 """What Tables 1 and 2 would be under other choices where the paper is silent: one choice changed at a time.
 
 The base is the table itself. A variant keeps seeds, clock and number of runs; descent stands for SGD, whose geometry it
-shares (see the chapter), at a step found anew for each variant. Clocks are read off one run.
+shares (see the chapter), at a step found anew for each variant.
 """
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import SMOKE, adam, descent, short
+from linrep.experiments.full_tables import SMOKE, adam, descent, sgd, short
 from linrep.experiments.paper_tables import RUNS
-from linrep.history import at_clocks, history
-from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, Pace
-from linrep.results import Record, read_record, results_folder
+from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
+from linrep.results import Record, read_record, results_folder, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
 from linrep.stats import estimate
+from linrep.sweep import Task, run_tasks
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "edges 0": {"edges": 0.0},
@@ -37,51 +39,78 @@ VARIANTS: dict[str, dict[str, Any]] = {
 HORIZON = {"table1": CLOCKS[3], "table2": CLOCKS[4]}
 """The last clock at which each table is read."""
 
+ARMS: dict[str, Callable[[int], Setting]] = {"gd": descent, "sgd": sgd, "adam": adam}
 
-VARIED = {"table1": (3, 4, 5, 6), "table2": (3, 4, 6)}
-"""The m at which choices are varied; elsewhere only clocks are. Ten runs at m = 7 decide little, and each is long."""
+
+def own_arm(table: str, m: int) -> str:
+    """The arm of a table that its variants are variants of.
+
+    Descent stands for SGD but at seven concepts, where finding a step of descent anew for each variant takes longer
+    than SGD itself.
+    """
+    if table == "table2":
+        return "adam"
+    return "gd" if m < 7 else "sgd"
 
 
 def record(size: Size) -> Record:
-    """Every variant and every clock of both tables, as means and standard errors over the runs ("smoke": few runs)."""
+    """Every variant and every clock of both tables, as means and standard errors over the runs ("smoke": few runs).
+
+    What is finished is kept until the record is made: a run that was stopped goes on where it was.
+    """
     began = time.perf_counter()
     sizes = RUNS if size == "paper" else SMOKE
-    rows = [row for table in HORIZON for m, runs in sizes.items() for row in rows_of(table, m, runs)]
-    body = {"means": rows}
+    tasks = [task for table in HORIZON for m, runs in sizes.items() for task in tasks_of(table, m, runs)]
+    body = {"means": run_tasks(tasks, folder=unfinished_folder("sensitivity"), progress=True, label="variants")}
     config = {"sizes": {str(m): runs for m, runs in sizes.items()}}
     return Record("sensitivity", config, (), "means", body, round(time.perf_counter() - began, 3))
 
 
-def rows_of(table: str, m: int, runs: int) -> list[dict[str, Any]]:
+def tasks_of(table: str, m: int, runs: int) -> list[Task]:
     """The variants and the clocks of one m of "table1" or "table2"."""
-    arms = {row["m"]: row for row in read_record(results_folder() / f"{table}.json").body["arms"]}
-    row, clock = {"table": table, "m": m}, arms[m]["clock"]
-    base = replace({"table1": descent, "table2": adam}[table](m), dtype="float32")
-    found = []
-    for name, change in VARIANTS.items() if m in VARIED[table] else ():
-        setting = replace(base, **change)
-        pace = _pace(setting, clock)
-        table_of = simulate(setting, seeds=range(runs), pace=pace, progress=True).per_seed()
-        found.append(row | {"variant": name, "clock": clock} | _means(table_of))
-    return found + [row | each for each in _clocks(base, runs, HORIZON[table])]
+    given = {"table": table, "m": m, "runs": runs}
+    clocks = [clock for clock in CLOCKS if clock <= HORIZON[table]]
+    return [Task(f"{__name__}:variant", given | {"name": name}) for name in VARIANTS] + [
+        Task(f"{__name__}:at_clock", given | {"clock": clock}) for clock in clocks
+    ]
+
+
+def variant(table: str, m: int, runs: int, name: str) -> dict[str, Any]:
+    """One line of the record: the table's runs with one choice changed."""
+    arm = own_arm(table, m)
+    setting = replace(_base(arm, m), **VARIANTS[name])
+    clock = _recorded(table, m, arm)["clock"]
+    found = simulate(setting, seeds=range(runs), pace=_pace(setting, clock)).per_seed()
+    return {"table": table, "m": m, "arm": arm, "variant": name, "clock": clock} | _means(found)
+
+
+def at_clock(table: str, m: int, runs: int, clock: int) -> dict[str, Any]:
+    """One line of the record: the table's runs stopped at another clock, at the table's own step."""
+    arm = own_arm(table, m)
+    step_size = _recorded(table, m, arm)["step_size"]
+    steps = clock if arm == "adam" else math.ceil(round(clock / step_size, 6))
+    found = simulate(_base(arm, m), seeds=range(runs), pace=Pace(step_size, steps)).per_seed()
+    return {"table": table, "m": m, "arm": arm, "variant": f"clock {clock:,}", "clock": clock} | _means(found)
+
+
+def _base(arm: str, m: int) -> Setting:
+    """The setting of a table's arm, in single precision."""
+    return replace(ARMS[arm](m), dtype="float32")
+
+
+def _recorded(table: str, m: int, arm: str) -> dict[str, Any]:
+    """How the table's arm was run."""
+    arms = read_record(results_folder() / f"{table}.json").body["arms"]
+    found: dict[str, Any] = next(row for row in arms if (row["m"], row["arm"]) == (m, arm))
+    return found
 
 
 def _pace(setting: Setting, clock: float) -> Pace:
-    """A step and the steps to a clock; Adam's clock is its steps."""
-    if setting.optimizer == "adam":
-        return Pace(PAPER_STEPS["adam"], round(clock))
-    return setting_pace(setting, clock=clock, progress=True)
-
-
-def _clocks(setting: Setting, runs: int, horizon: int) -> list[dict[str, Any]]:
-    """The base at every clock up to the horizon."""
-    pace = _pace(setting, horizon)
-    struck = at_clocks(history(setting, seeds=range(runs), pace=pace, points=2))
-    named = zip(CLOCKS, struck.values(), strict=False)
-    return [
-        {"variant": f"clock {clock:,}", "clock": clock} | _means(rows.assign(fitted=rows["kl"] <= FITTED_KL))
-        for clock, rows in named
-    ]
+    """A step and the steps to a clock: the paper's step, or for descent one found on the pilots."""
+    if setting.optimizer == "gd":
+        return setting_pace(setting, clock=clock)
+    step_size = PAPER_STEPS[setting.optimizer]
+    return Pace(step_size, round(clock if setting.optimizer == "adam" else clock / step_size))
 
 
 def _means(table: pd.DataFrame) -> dict[str, Any]:

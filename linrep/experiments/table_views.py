@@ -16,10 +16,6 @@ from linrep.stats import Estimate, compare, compare_paired, estimate
 
 PRINTED: dict[str, Printed] = {"table1": TABLE1, "table2": TABLE2}
 
-OWN = {"table1": "gd", "table2": "adam"}
-"""The arm that the variants of a table are variants of."""
-
-
 def recorded(name: str) -> Record:
     """The record of that name.
 
@@ -95,11 +91,9 @@ def sensitivity(name: str, symbol: str) -> pd.DataFrame:
     mine = rows[rows["table"] == name]
     wide = mine.pivot(index="variant", columns="m", values=symbol).loc[mine["variant"].unique()]
     column = {symbol: column for column, symbol in COSINES.items()}[symbol]
-    base = recorded(name).to_frame()
-    base = base[base["arm"] == OWN[name]]
-    sizes = sorted({int(m) for m in mine["m"]})
+    own = {m: _own_runs(name, m, arm)[column].mean() for m, arm in mine.groupby("m")["arm"].first().items()}
     first = pd.DataFrame(
-        {m: [PRINTED[name][m][symbol].mean, base.loc[base["m"] == m, column].mean()] for m in sizes},
+        {m: [PRINTED[name][m][symbol].mean, mean] for m, mean in own.items()},
         index=["the paper", "the table's choices"],
     )
     return pd.concat([first, wide]).rename_axis(index="variant", columns="m")
@@ -110,14 +104,13 @@ def shifts(name: str) -> pd.DataFrame:
 
     "reproduced" means that the change leaves the mean within the margin.
     """
-    table = recorded(name).to_frame()
-    own = table[table["arm"] == OWN[name]]
     lines = []
     for row in recorded("sensitivity").body["means"]:
         if row["table"] != name:
             continue
+        own = _own_runs(name, row["m"], row["arm"])
         for column, symbol in COSINES.items():
-            base = estimate(own.loc[own["m"] == row["m"], column].to_numpy(float))
+            base = estimate(own[column].to_numpy(float))
             cells = as_cells(compare(_estimate(row, symbol), base))
             lines.append({"variant": row["variant"], "m": row["m"], "cosine": symbol} | cells)
     return pd.DataFrame(lines).set_index(["variant", "m", "cosine"])
@@ -150,6 +143,12 @@ def require_live(name: str, slices: Sequence[tuple[int, str, range]], *, toleran
         require_agreement(record.to_frame(), live, on=KEYS, columns=["kl", *COSINES, "between"], tolerance=tolerance)
         count += len(live)
     return count
+
+
+def _own_runs(name: str, m: int, arm: str) -> pd.DataFrame:
+    """The table's own runs that a line of the sensitivity record is a variant of."""
+    rows = recorded(name).to_frame()
+    return rows[(rows["m"] == m) & (rows["arm"] == arm)]
 
 
 def _agrees(row: Mapping[str, Any], symbol: str, theirs: Estimate) -> bool:

@@ -1,0 +1,68 @@
+"""What several commands share: types of options, and where their results go."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linrep import __version__
+from linrep.errors import InputError
+
+if TYPE_CHECKING:  # results imports pandas and torch, which --help does not need
+    from linrep.results import Record
+
+
+INTERRUPTED = 130
+"""The exit status of Ctrl-C, which typer returns."""
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        print(f"linrep {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+def _count_or_all(text: str | int) -> int:
+    """A number, or 0 for "all"."""
+    if text in ("all", 0):
+        return 0
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise InputError(f"{text!r} is neither a number from 1 nor 'all'")
+    return count
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+]
+Count = Annotated[int, typer.Option(parser=_count_or_all, metavar="N|all")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a record; - for stdout.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+
+
+def check_targets(json: Path | None, save: Path | None = None) -> None:
+    """Refuse places that cannot take the results, before the work."""
+    from linrep.files import check_target
+
+    if json is not None and save is not None and json.resolve() == save.resolve():
+        raise InputError(f"--json and --save are both {json}; two files are needed")
+    for path, option in ((json, "--json"), (save, "--save")):
+        if path is not None and str(path) != "-":
+            check_target(path, option)
+        elif path is not None and option == "--save":
+            raise InputError("--save is -; a file's name is needed")
+
+
+def emit(record: "Record", path: Path) -> None:
+    """Write a record to a file, or to stdout for -."""
+    from linrep.results import write_record
+
+    if str(path) == "-":
+        sys.stdout.write(record.to_json())
+    else:
+        write_record(record, path)
