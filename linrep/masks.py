@@ -13,7 +13,8 @@ from linrep.errors import InputError
 
 MaskLaw = Literal["fair", "often", "rarely", "size"]
 """Each entry is hidden with probability 1/2 ("fair", our default), 3/4 ("often") or 1/4 ("rarely"), independently; or
-first how many are hidden, uniform on 0 to m, then which, uniformly ("size")."""
+first how many are hidden, uniform on 0 to m, then which, uniformly ("size"). With a number of masks, the law draws
+these, without replacement, and training then draws each of them as often."""
 
 _HIDDEN: dict[MaskLaw, float] = {"fair": 0.5, "often": 0.75, "rarely": 0.25}
 
@@ -47,13 +48,11 @@ def check_mask_probability(p: Float[np.ndarray, "*shape"], masks: int) -> None:
         raise InputError(f"the mask probabilities sum to {p.sum():.10g}; they must sum to 1")
 
 
-def check_mask_law(law: str, masks: int | None = None) -> None:
-    """Refuse an unknown law, and any but "fair" for a random subset of `masks` masks, of which each is as likely.
+def check_mask_law(law: str) -> None:
+    """Refuse an unknown law.
 
     Raises:
         InputError: names the law and what is allowed.
     """
     if law not in get_args(MaskLaw):
         raise InputError(f"mask-law is {law!r}; allowed are {', '.join(get_args(MaskLaw))}")
-    if masks is not None and law != "fair":
-        raise InputError(f"mask-law is {law!r} and masks is {masks}; with a number of masks, only 'fair' is allowed")

@@ -179,27 +179,29 @@ def incomplete_population(
 ) -> Population:
     """One world on a random subset of masks, of tokens, or both (paper, Tables 3 and 4).
 
-    Masks and tokens are drawn without replacement, uniformly; p(c) is conditioned on the tokens kept; contexts are the
-    states that a kept mask makes of a kept token. All three are our reading: the paper does not state them.
+    Masks and tokens are drawn without replacement, masks by their law and tokens uniformly; p(c) is conditioned on the
+    tokens kept; contexts are the states that a kept mask makes of a kept token. All three are our reading: the paper
+    does not state them.
 
     Args:
         masks, tokens: how many are kept; None for all.
-        mask_law: how the masks are drawn in training; only "fair" with a number of masks.
+        mask_law: how the kept masks are drawn, each of which training then draws as often; without a number of masks,
+            how training draws them.
 
     Raises:
-        InputError: a number of masks or tokens that the world does not have, or a mask law that is not allowed.
+        InputError: a number of masks or tokens that the world does not have, or a mask law of another name.
         TooLargeError: the tables would not fit in memory.
     """
-    check_mask_law(mask_law, masks)
+    check_mask_law(mask_law)
     every = all_tokens(graph.concepts)
     rng = stream(seed, "sampling", part=1)
-    kept_masks = _draw(every, masks, rng, "masks")
+    law = None if mask_law == "fair" else mask_probability(every, mask_law)
+    kept_masks = _draw(every, masks, rng, "masks", law)
     kept = _draw(np.arange(len(every))[:, None], tokens, rng, "tokens")[:, 0]
     contexts = masked_contexts(kept_masks, every[kept])
     _require(1, graph.concepts, len(contexts), len(kept), f"{len(contexts)} contexts and {len(kept)} tokens")
     joint = _positive(graph.joint())[kept]
-    chances = None if mask_law == "fair" else mask_probability(kept_masks, mask_law)
-    return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None], chances)
+    return Population(contexts, every[kept], kept_masks, (joint / joint.sum())[None], None if masks else law)
 
 
 def require_complete(replicates: int, concepts: int) -> None:
@@ -230,11 +232,15 @@ def _positive(joint: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " tokens
 
 
 def _draw(
-    rows: Int[np.ndarray, "rows width"], count: int | None, rng: np.random.Generator, what: str
+    rows: Int[np.ndarray, "rows width"],
+    count: int | None,
+    rng: np.random.Generator,
+    what: str,
+    p: Float[np.ndarray, " rows"] | None = None,
 ) -> Int[np.ndarray, "kept width"]:
-    """`count` rows without replacement, in their own order; all of them for None."""
+    """`count` rows without replacement, in their own order, by probabilities or uniformly; all of them for None."""
     if count is None:
         return rows
     if not 1 <= count <= len(rows):
         raise InputError(f"{what} is {count}; allowed are 1 to {len(rows)}, or all")
-    return rows[np.sort(rng.choice(len(rows), size=count, replace=False))]
+    return rows[np.sort(rng.choice(len(rows), size=count, replace=False, p=p))]

@@ -24,7 +24,7 @@ class Setting:
         init_scale: S for a start from N(0, S²); None for the linear start.
         biases: whether f and g have biases, as a linear layer has by default; with the linear start only.
         masks, tokens: how many masks and tokens are trained on; None for all.
-        mask_law: how masks are drawn; only "fair" with a number of masks.
+        mask_law: how masks are drawn: in training, or with a number of masks, which of them are kept.
         engine: how steps are computed: "numba", "torch", or "auto", compiled where that is possible.
         graph: a world of the user's own, the same for every seed; edges and prob are then unused.
     """
@@ -58,7 +58,7 @@ class Setting:
             raise InputError(f"dtype is {self.dtype!r}; allowed are float32, float64")
         check_training(self.optimizer, self.step_size, self.steps, self.batch)
         check_start(self.width, self.init_scale, biases=self.biases)
-        check_mask_law(self.mask_law, self.masks)
+        check_mask_law(self.mask_law)
         check_device(self.device)
         compiled(self.engine, device=self.device)
 

@@ -47,7 +47,6 @@ REFUSED = [
     (["simulate", "--masks", "some"], "'some' is neither a number from 1 nor 'all'"),
     (["simulate", "--masks", "9"], "masks is 9; allowed are 1 to 8, or all"),
     (["simulate", "--mask-law", "half"], "'half' is not one of 'fair', 'often', 'rarely', 'size'"),
-    (["simulate", "--masks", "5", "--mask-law", "often"], "mask-law is 'often' and masks is 5"),
     (["simulate", "--biases", "--init-scale", "0.1"], "init-scale is 0.1 with biases; biases are allowed with"),
     (["simulate", "--tokens", "0"], "'0' is neither a number from 1 nor 'all'"),
     (["simulate", "--tokens", "2"], "counterfactual pair(s) among the tokens kept"),

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from linrep.experiments import catalogue, full_tables, sensitivity, table_views
 from linrep.experiments.figure5 import levels_off
 from linrep.experiments.paper_tables import RUNS, TABLE1, TABLE2
 from linrep.pilot import CLOCKS, Pace
-from linrep.results import Record, read_record
+from linrep.results import Record, read_record, require_agreement
 from linrep.simulate import COSINES
 from linrep.stats import MARGIN, compare_paired
 
@@ -150,13 +152,27 @@ def test_the_sensitivity_table_has_every_variant_and_every_clock() -> None:
         clocks = {f"clock {clock:,}" for clock in CLOCKS if clock <= sensitivity.HORIZON[name]}
         for m, runs in RUNS.items():
             mine = rows[(rows["table"] == name) & (rows["m"] == m)]
-            assert set(mine["variant"]) == clocks | (
-                set(sensitivity.VARIANTS) if m in sensitivity.VARIED[name] else set()
-            )
+            assert sorted(mine["variant"]) == sorted(clocks | set(sensitivity.VARIANTS))
             assert set(mine["runs"]) == {runs}
+            assert set(mine["arm"]) == {sensitivity.own_arm(name, m)}
     base = table_views.recorded("table2").to_frame().groupby("m")["unembedding"].mean()
     same = rows[(rows["table"] == "table2") & (rows["variant"] == "clock 100,000")].set_index("m")["U"]
     np.testing.assert_allclose(same[[6, 7]], base[[6, 7]], atol=1e-5)  # the table's own clock, run a second time
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda: sensitivity.at_clock("table1", m=3, runs=100, clock=1000),
+        lambda: sensitivity.variant("table1", m=4, runs=100, name="edges 0"),
+        lambda: sensitivity.variant("table2", m=3, runs=100, name="edges 1"),
+    ],
+)
+def test_a_line_of_the_sensitivity_record_is_what_its_task_gives(line: Callable[[], dict[str, Any]]) -> None:
+    live = pd.DataFrame([line()])
+    recorded = table_views.recorded("sensitivity").to_frame()
+    keys, numbers = ["table", "m", "arm", "variant"], ["U", "E", "UE", "U ±", "kl", "runs"]
+    require_agreement(recorded, live, on=keys, columns=numbers, tolerance=0.002)
 
 
 def test_a_variant_that_is_the_table_itself_is_not_moved() -> None:

@@ -281,9 +281,20 @@ def test_equally_likely_masks_are_drawn_as_whole_numbers() -> None:
 def test_a_mask_law_that_is_not_allowed_is_refused() -> None:
     with pytest.raises(InputError, match="mask-law is 'half'; allowed are fair, often, rarely, size"):
         check_mask_law("half")
-    graph = ConceptGraph.random(3, seed=2)
-    with pytest.raises(InputError, match=r"mask-law is 'often' and masks is 5; .* only 'fair' is allowed"):
-        incomplete_population(graph, masks=5, mask_law="often", seed=0)
+
+
+@pytest.mark.parametrize(("law", "hidden"), [("fair", 4), ("often", 6), ("rarely", 2), ("size", 4)])
+def test_kept_masks_are_drawn_by_the_law_and_then_each_as_likely(law: MaskLaw, hidden: float) -> None:
+    """Of eight entries a law hides `hidden` on average; two of 256 masks are near enough to independent draws."""
+    graph, counts = ConceptGraph.random(8, seed=1), []
+    for seed in range(200):
+        population = incomplete_population(graph, masks=2, tokens=8, mask_law=law, seed=seed)
+        assert population.mask_probability is None
+        np.testing.assert_allclose(population.mask_share, 1 / 2)
+        counts.extend((population.masks == 0).sum(axis=1))
+    spread = {"fair": np.sqrt(8) / 2, "size": np.sqrt(80 / 12)}.get(law, np.sqrt(8 * 3 / 16))
+    assert np.mean(counts) == pytest.approx(hidden, abs=4 * spread / np.sqrt(400))
+    assert np.std(counts) == pytest.approx(spread, rel=0.2)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,14 @@ def test_the_same_seed_gives_the_same_numbers_whatever_is_asked_beside_it() -> N
 
 
 @pytest.mark.parametrize(
-    "subset", [{}, {"masks": 10, "tokens": 14}, {"mask_law": "size"}, {"tokens": 14, "mask_law": "often"}]
+    "subset",
+    [
+        {},
+        {"masks": 10, "tokens": 14},
+        {"mask_law": "size"},
+        {"tokens": 14, "mask_law": "often"},
+        {"masks": 12, "mask_law": "rarely"},
+    ],
 )
 def test_saved_tables_give_the_same_numbers(tmp_path, subset: dict) -> None:
     found = simulate(Setting(concepts=4, step_size=1, steps=200, **subset), seeds=range(3))
@@ -253,7 +260,6 @@ def test_the_bias_of_the_tokens_changes_no_prediction_and_no_gradient_and_stays(
     ("options", "message"),
     [
         ({"biases": True, "init_scale": 0.1}, "init-scale is 0.1 with biases; biases are allowed with the linear"),
-        ({"mask_law": "size", "masks": 4}, "mask-law is 'size' and masks is 4; with a number of masks, only 'fair'"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(options: dict, message: str) -> None:

@@ -8,6 +8,7 @@ the clock at which their median KL divergence is lowest.
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,14 @@ def adam_pace(m: int) -> tuple[Pace, dict[str, float]]:
     pilots = range(PILOT_SEEDS[0], PILOT_SEEDS[-1] + 1)
     record = history(adam(m), seeds=pilots, pace=Pace(rate, CLOCKS[-1]), points=2)
     kl = {clock: float(np.median(rows["kl"])) for clock, rows in at_clocks(record).items()}
-    steps = dict(zip(kl, CLOCKS, strict=True))
+    chosen = chosen_clock(dict(zip(CLOCKS, kl.values(), strict=True)))
+    return Pace(rate, chosen), {clock: short(value) for clock, value in kl.items()}
+
+
+def chosen_clock(kl: Mapping[int, float]) -> int:
+    """The first clock at which the pilots' median KL divergence is below the threshold; else the one of the lowest."""
     fitted = [clock for clock in kl if kl[clock] < FITTED_KL]
-    chosen = fitted[0] if fitted else min(kl, key=lambda clock: kl[clock])
-    return Pace(rate, steps[chosen]), {clock: short(value) for clock, value in kl.items()}
+    return fitted[0] if fitted else min(kl, key=lambda clock: kl[clock])
 
 
 def arm(found: Simulation, name: str, more: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from linrep.stats import Estimate, compare, compare_paired, estimate
 
 PRINTED: dict[str, Printed] = {"table1": TABLE1, "table2": TABLE2}
 
+
 def recorded(name: str) -> Record:
     """The record of that name.
 
@@ -91,7 +92,8 @@ def sensitivity(name: str, symbol: str) -> pd.DataFrame:
     mine = rows[rows["table"] == name]
     wide = mine.pivot(index="variant", columns="m", values=symbol).loc[mine["variant"].unique()]
     column = {symbol: column for column, symbol in COSINES.items()}[symbol]
-    own = {m: _own_runs(name, m, arm)[column].mean() for m, arm in mine.groupby("m")["arm"].first().items()}
+    arms = dict(zip(mine["m"].tolist(), mine["arm"].tolist(), strict=True))
+    own = {m: _own_runs(name, m, arm)[column].mean() for m, arm in arms.items()}
     first = pd.DataFrame(
         {m: [PRINTED[name][m][symbol].mean, mean] for m, mean in own.items()},
         index=["the paper", "the table's choices"],

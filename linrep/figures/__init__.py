@@ -5,6 +5,7 @@ One module for each subject; the names of all are at hand in this package.
 """
 
 from linrep.figures.engine import cost_of_a_logit
+from linrep.figures.incomplete import cosines_by_clock, fewer_dimensions
 from linrep.figures.probe import cosine_heatmaps, within_against_null
 from linrep.figures.simulation import (
     against_clock,
@@ -20,7 +21,9 @@ __all__ = [
     "beside_paper",
     "concept_graph",
     "cosine_heatmaps",
+    "cosines_by_clock",
     "cost_of_a_logit",
+    "fewer_dimensions",
     "probability_table",
     "training_time",
     "unembedding_cube",

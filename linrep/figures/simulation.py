@@ -106,8 +106,8 @@ def _bands(axis: Axes, record: pd.DataFrame, columns: Mapping[str, str]) -> None
         axis.plot(spread.index, spread[0.5], color=PALETTE[number], ls=("-", "--", "-.")[number % 3], label=label)
 
 
-def beside_paper(table: pd.DataFrame) -> Figure:
-    """Ours and the paper's mean cosines with standard errors; one panel for each cosine, m along the axis."""
+def beside_paper(table: pd.DataFrame, *, xlabel: str = "concepts m") -> Figure:
+    """Ours and the paper's mean cosines with standard errors; one panel for each cosine, the cells along the axis."""
     cosines = list(dict.fromkeys(table.index.get_level_values("cosine")))
     figure, axes = empty_figure(2.9 * len(cosines), 3, len(cosines))
     lowest = min(float((table[source] - table[f"{source} ±"]).min()) for source in ("ours", "paper"))
@@ -118,7 +118,7 @@ def beside_paper(table: pd.DataFrame) -> Figure:
             error = part[f"{source} ±"].to_numpy(float)
             mean = part[source].to_numpy(float)
             axis.errorbar(place, mean, error, fmt=marker, color=PALETTE[number], capsize=3, label=source)
-        axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel="concepts m", ylabel=f"mean cosine {cosine}")
+        axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel=xlabel, ylabel=f"mean cosine {cosine}")
         axis.set_ylim(min(0.94, lowest - 0.005), 1.0)
     axes[0].legend(frameon=False, loc="lower right")
     return figure

@@ -1,0 +1,188 @@
+"""Where the book prints a cosine, and where its control is.
+
+A place is a chapter and a fragment of one of its code cells, so that a control cannot leave the book unnoticed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+HEADS = ("cosine", "chapter", "control", "where")
+
+HERE = "chance"
+"""The chapter of the controls themselves."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Cosines of a chapter and the control that they stand beside.
+
+    Attributes:
+        chapter: the chapter that prints them. what: which cosines.
+        control: what they would be if there were nothing to see. where: the chapter of that control.
+        cell: a fragment of the code that makes the control, in a cell of that chapter.
+    """
+
+    chapter: str
+    what: str
+    control: str
+    where: str
+    cell: str
+
+
+PRINTED = (
+    Printed(
+        "introduction",
+        "U, E, UE and between of fair coins, k = 3",
+        "starts; rows relabelled. Fair coins have no word frequencies",
+        "introduction",
+        "relabelled(trained)",
+    ),
+    Printed("introduction", "the same at k = 8", "formula for any k", HERE, "chance.formula_table"),
+    Printed("latent_model", "U, E, UE and between of the world of words", "starts", "latent_model", "untrained("),
+    Printed(
+        "training",
+        "U, E, UE and between of random worlds, m = 3 to 5 (Table 1)",
+        "starts; rows relabelled, once for each seed",
+        "training",
+        "relabelled(row.simulation)",
+    ),
+    Printed(
+        "training",
+        "the same, and their history; worlds without edges",
+        "the same seeds: 1,000 relabellings, normal rows, broken links",
+        HERE,
+        "chance.beside",
+    ),
+    Printed(
+        "linear",
+        "U and between of tables placed by hand",
+        "no chance in it: each row breaks one thing",
+        "linear",
+        "planted.planted_table()",
+    ),
+    Printed(
+        "linear",
+        "U, E, UE and between under gauges, after training and before",
+        "orthogonal gauge, which moves nothing",
+        "linear",
+        'moved.loc["1"',
+    ),
+    Printed("linear", "U of the known concepts by context set", "starts", "linear", "context_sets.untrained_rows"),
+    Printed(
+        "linear", "cosine of two steering vectors on the way to a simplex", "its own start", "linear", "approach_table"
+    ),
+    Printed(
+        "log_odds",
+        "U and the cosine of projections",
+        "dependent worlds under the same explicit model; random coordinates of g",
+        "log_odds",
+        'arms["explicit, dependent"]',
+    ),
+    Printed(
+        "gradient_descent",
+        "smallest cosine of four classifiers",
+        "f1 = 2 f0, the hypothesis broken; starts in the table of cases",
+        "gradient_descent",
+        "stalled_cosines",
+    ),
+    Printed(
+        "gradient_descent",
+        "mean cosine of a concept's steering vectors",
+        "embeddings held at their random start",
+        "gradient_descent",
+        "whole.arm_table",
+    ),
+    Printed(
+        "alignment",
+        "cosines of two and of many vectors",
+        "opposite starts; one hypothesis broken at a time",
+        "alignment",
+        "joint.broken_arms",
+    ),
+    Printed(
+        "orthogonality",
+        "|cos| of a word's difference and a context's (Theorem 7)",
+        "one hypothesis broken at a time; starts",
+        "orthogonality",
+        "orthogonality.controls_table",
+    ),
+    Printed(
+        "orthogonality",
+        "|cos| of two sides of a square (Corollary 8)",
+        "starts, in the column beside; two sides share a corner",
+        "orthogonality",
+        'corollary["untrained"]',
+    ),
+    Printed("orthogonality", "U, E and UE of the same models", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
+        "balance",
+        "between, matched and the worst pair of concepts",
+        "the same logits, tables put out of balance",
+        "balance",
+        "balanced_arms.unbalanced_rows",
+    ),
+    Printed(
+        "balance",
+        "U, E and UE after gauges and rebalancing",
+        "the same logits, gauged",
+        "balance",
+        "balanced_arms.restored_rows",
+    ),
+    Printed(
+        "loss",
+        "U, E, UE and between by loss, k = 3 and 8",
+        "no zeros; from N(0, 0.5²)",
+        "loss",
+        'late.loc["no zeros"]',
+    ),
+    Printed("loss", "the same, by chance", "formula for k = 3 and 8", HERE, "chance.formula_table"),
+    Printed(
+        "tables",
+        "U, E and UE of Tables 1 and 2 and of Figure 5, m = 3 to 7; other choices; wide spaces",
+        "formula for any m and k; m = 3 to 5 relabelled and normal",
+        HERE,
+        "chance.formula_table",
+    ),
+    Printed(
+        "unembedding",
+        "mean cosine within a concept",
+        "second words dealt out anew; untrained model",
+        "unembedding",
+        "model.untrained(",
+    ),
+    Printed(
+        "unembedding",
+        "between concepts, under three products",
+        "random pairs of the same words; untrained model",
+        "unembedding",
+        "trained.random",
+    ),
+    Printed(
+        "theorems",
+        "numbers of claims, some of them cosines",
+        "each in the column beside its number",
+        "theorems",
+        "ledger_html(papers(claims))",
+    ),
+    Printed(HERE, "all of this page", "this page", HERE, "broken_link.arms"),
+)
+
+
+def printed_html(rows: Sequence[Printed] = PRINTED) -> str:
+    """An HTML table of the cosines and their controls; chapters are links to pages of the same folder."""
+    head = "".join(f"<th>{name}</th>" for name in HEADS)
+    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(row))}</tr>" for row in rows)
+    return f'<table class="dataframe ledger">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+
+
+def _cells(row: Printed) -> tuple[str, str, str, str]:
+    """The cells of one row, in the order of `HEADS`."""
+    where = "there" if row.where == row.chapter else _link(row.where)
+    return escape(row.what), _link(row.chapter), escape(row.control), where
+
+
+def _link(chapter: str) -> str:
+    """A link to a chapter's page."""
+    name = "this page" if chapter == HERE else chapter.replace("_", " ")
+    return f'<a href="{escape(chapter)}.html">{escape(name)}</a>'

@@ -1,0 +1,172 @@
+"""Tables 3 and 4, Figures 6 and 7a of the paper: training on some of the masks or tokens, or in fewer dimensions.
+
+Where the paper gives a number (50 or 100 masks) it is ours; where it gives none, these are our choices, made before any
+run: in Table 4 100 masks and 512 tokens, for ten and for twelve concepts, and in Figure 6 50 masks. The record
+"incomplete" varies them.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from linrep.experiments.catalogue import Size
+from linrep.experiments.incomplete_runs import Fields, frame, means, pace_task, seed_task
+from linrep.pilot import CLOCKS
+from linrep.results import Record, read_record, results_folder, unfinished_folder
+from linrep.sweep import Task, run_tasks
+
+CELLS: dict[str, dict[str, Fields]] = {
+    "table3": {"50 masks": {"concepts": 10, "masks": 50}, "100 masks": {"concepts": 10, "masks": 100}},
+    "table4": {
+        "m = 10": {"concepts": 10, "masks": 100, "tokens": 512},
+        "m = 12": {"concepts": 12, "masks": 100, "tokens": 512},
+    },
+    "figure6": {
+        f"m = {m}, k = {k}": {"concepts": m, "dim": k, "masks": 50}
+        for m, sizes in ((7, (5, 6, 7)), (10, (8, 9, 10)))
+        for k in sizes
+    },
+}
+"""What each record trains, by cell."""
+
+SMOKE: dict[str, dict[str, Fields]] = {
+    "table3": {"6 masks": {"concepts": 4, "masks": 6}},
+    "table4": {"m = 4": {"concepts": 4, "masks": 10, "tokens": 12}},
+    "figure6": {"m = 4, k = 3": {"concepts": 4, "dim": 3, "masks": 8}},
+}
+
+RUNS = 10
+"""Runs of each cell, as in the paper."""
+
+EARLIER, FEWER = CLOCKS[3], 5
+"""Choices are varied at clock 31,623, with five seeds: a sixth of the work; each is held to the base at that clock."""
+
+VARIANTS: dict[str, dict[str, Fields]] = {
+    "table3": {
+        "edges 0": {"edges": 0.0},
+        "edges 1": {"edges": 1.0},
+        "masks often": {"mask_law": "often"},
+        "masks rarely": {"mask_law": "rarely"},
+        "start N(0, .1²)": {"init_scale": 0.1},
+    },
+    "table4": {
+        "256 tokens": {"tokens": 256},
+        "1,024 tokens": {"tokens": 1024},
+        "50 masks": {"masks": 50},
+        "masks often": {"mask_law": "often"},
+        "masks rarely": {"mask_law": "rarely"},
+    },
+    "figure6": {"25 masks": {"masks": 25}, "100 masks": {"masks": 100}},
+}
+"""What is changed, by record and name; 1,024 tokens of ten concepts are all of them."""
+
+SGD_CELLS, SGD_CLOCK = (("table3", "50 masks"), ("table4", "m = 10")), CLOCKS[2]
+"""Where, and to what clock, the paper's recipe is run beside descent."""
+
+
+def table3(size: Size) -> Record:
+    """All tokens, 50 or 100 masks, ten runs; with the cosines of concept with concept (Figure 7a)."""
+    return _record("table3", size, matrix=True)
+
+
+def table4(size: Size) -> Record:
+    """Some tokens and 100 masks, ten runs."""
+    return _record("table4", size)
+
+
+def figure6(size: Size) -> Record:
+    """As many or fewer dimensions than concepts, 50 masks, ten runs."""
+    return _record("figure6", size)
+
+
+def incomplete(size: Size) -> Record:
+    """Each choice of ours varied, and SGD beside descent ("smoke": one cell of Figure 6, two seeds, clock 1,000)."""
+    began = time.perf_counter()
+    smoke = size == "smoke"
+    seeds, clock = range(2 if smoke else FEWER), CLOCKS[0] if smoke else EARLIER
+    cells = [("figure6", "m = 7, k = 5")] if smoke else [(name, cell) for name in CELLS for cell in CELLS[name]]
+    named: dict[tuple[str, str, str], list[Task]] = {}
+    for name, cell in cells:
+        step_size = recorded_cell(name, cell)["step_size"]
+        for variant, change in VARIANTS[name].items():
+            fields = {**CELLS[name][cell], **change}
+            named[name, cell, variant] = _tasks(fields, step_size=step_size, clock=clock, seeds=seeds)
+    for name, cell in cells if smoke else SGD_CELLS:
+        fields = {**CELLS[name][cell], "optimizer": "sgd"}
+        named[name, cell, "sgd"] = _tasks(fields, step_size=0.1, clock=CLOCKS[0] if smoke else SGD_CLOCK, seeds=seeds)
+    runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks]))
+    lines, sampled = [], []
+    for (name, cell, variant), tasks in named.items():
+        rows = frame([next(runs) for _ in tasks])
+        row = {"record": name, "cell": cell, "variant": variant}
+        if variant == "sgd":
+            sampled += [{**row, **line} for line in _plain(rows)]
+        else:
+            at = rows[rows["clock"] == clock]
+            lines.append({**row, "monotone": int(at["monotone"].sum()), **means(at)})
+    body = {"means": lines, "sgd": sampled}
+    return Record("incomplete", {"clock": clock}, tuple(seeds), "means", body, _since(began))
+
+
+def recorded_cell(name: str, cell: str) -> dict[str, Any]:
+    """How a cell was run.
+
+    Raises:
+        InputError: its record is not there.
+    """
+    cells = read_record(results_folder() / f"{name}.json").body["cells"]
+    found: dict[str, Any] = next(row for row in cells if row["cell"] == cell)
+    return found
+
+
+def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
+    """The cells of a record: first the pace of each, then its seeds."""
+    began = time.perf_counter()
+    cells, seeds = (CELLS[name], range(RUNS)) if size == "paper" else (SMOKE[name], range(3))
+    paces = _done(name, [pace_task(fields) for fields in cells.values()], label="paces")
+    tasks = [
+        seed_task(fields, step_size=pace["step_size"], clock=CLOCKS[-1], seed=seed, matrix=matrix)
+        for fields, pace in zip(cells.values(), paces, strict=True)
+        for seed in seeds
+    ]
+    runs = _done(name, tasks)
+    rows, how = [], []
+    for number, (cell, fields, pace) in enumerate(zip(cells, cells.values(), paces, strict=True)):
+        mine = runs[number * len(seeds) : (number + 1) * len(seeds)]
+        rows += [{"cell": cell, **line} for line in _plain(frame(mine))]
+        world = {size: sum(run[size] for run in mine) / len(mine) for size in ("contexts", "tokens")}
+        how.append({"cell": cell, **fields, "runs": len(seeds), **pace, **world} | _mean_matrix(mine))
+    return Record(
+        name, {"clocks": list(CLOCKS)}, tuple(seeds), "per_seed", {"cells": how, "per_seed": rows}, _since(began)
+    )
+
+
+def _tasks(fields: Fields, *, step_size: float, clock: int, seeds: range) -> list[Task]:
+    return [seed_task(fields, step_size=step_size, clock=clock, seed=seed) for seed in seeds]
+
+
+def _done(name: str, tasks: list[Task], *, label: str = "runs") -> list[Any]:
+    """The results of tasks; what is finished waits on disk until the record is made."""
+    return run_tasks(tasks, folder=unfinished_folder(name), progress=True, label=f"{name}, {label}")
+
+
+def _mean_matrix(runs: list[Any]) -> dict[str, Any]:
+    """Cosine of concept with concept: the mean over runs, where it was measured."""
+    if "matrix" not in runs[0]:
+        return {}
+    total = sum(np.array(run["matrix"]) for run in runs) / len(runs)
+    return {"matrix": np.round(total, 4).tolist()}
+
+
+def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows for JSON."""
+    table = rows.astype({"monotone": object})
+    return [
+        {str(key): value for key, value in row.items()} for row in table.where(table.notna(), None).to_dict("records")
+    ]
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)

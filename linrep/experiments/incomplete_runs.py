@@ -1,0 +1,145 @@
+"""Runs on incomplete worlds: step and clock of a setting, and one seed along the clock (section 5.1 of the paper).
+
+Worlds of ten and twelve concepts are large, so the rules of `linrep.pilot` are kept with fewer runs. Step: the largest
+of the grid at which the loss of every pilot falls monotonically to the last clock, and at which halving it moves no
+cosine of a pilot by 0.005 or more at the clock chosen. Clock: the first at which the median KL divergence of the pilots
+is below 0.01 nats; where there is none, the one at which it is lowest. Pilots are three.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from linrep.errors import DivergenceError, LinrepError
+from linrep.experiments.full_tables import chosen_clock, short
+from linrep.geometry import cosine_matrix
+from linrep.linearity import concept_vectors, measure
+from linrep.pilot import CLOCKS, PAPER_STEPS, STEP_EFFECT, STEP_GRID
+from linrep.seeds import PILOT_SEEDS
+from linrep.setting import Setting
+from linrep.simulate import COSINES, MEASURES, make_batches
+from linrep.start import Tables
+from linrep.sweep import Task
+from linrep.train import LossRoseError, train
+
+PILOTS = PILOT_SEEDS[:3]
+
+Fields = Mapping[str, Any]
+"""What differs from the defaults of `Setting`, JSON-ready."""
+
+
+def pace_task(fields: Fields) -> Task:
+    """See `pace`."""
+    return Task(f"{__name__}:pace", {"fields": dict(fields)})
+
+
+def seed_task(fields: Fields, *, step_size: float, clock: int, seed: int, matrix: bool = False) -> Task:
+    """See `along`."""
+    return Task(
+        f"{__name__}:along",
+        {"fields": dict(fields), "step_size": step_size, "clock": clock, "seed": seed, "matrix": matrix},
+    )
+
+
+def pace(fields: Fields) -> dict[str, Any]:
+    """The step size of descent and the clock of a setting, by the rules above.
+
+    Returns:
+        step_size, clock, "half step moves" (the largest change of a cosine of a pilot), and by clock the pilots' median
+        KL divergence, nats.
+
+    Raises:
+        LinrepError: no step of the grid passes.
+    """
+    for step_size in STEP_GRID:
+        try:
+            once = _pilots(fields, step_size, CLOCKS[-1])
+        except (LossRoseError, DivergenceError):
+            continue
+        kl = once.groupby("clock")["kl"].median()
+        clock = chosen_clock(dict(zip(CLOCKS, kl.tolist(), strict=True)))
+        twice = _pilots(fields, step_size / 2, clock)
+        moved = _at(once, clock) - _at(twice, clock)
+        effect = float(np.abs(moved.to_numpy()).max())
+        if effect < STEP_EFFECT:
+            pilots = {f"{mark:,}": short(value) for mark, value in zip(CLOCKS, kl.tolist(), strict=True)}
+            return {"step_size": step_size, "clock": clock, "half step moves": short(effect), "pilots": pilots}
+    raise LinrepError(f"no step size from {STEP_GRID[0]:g} to {STEP_GRID[-1]:.2g} passes on {dict(fields)}")
+
+
+def along(
+    fields: Fields, step_size: float, clock: int, seed: int, matrix: bool = False, require_monotone: bool = False
+) -> dict[str, Any]:
+    """One seed trained to a clock and measured at all of `CLOCKS` on the way.
+
+    Args:
+        step_size: of gd; SGD takes the paper's.
+        matrix: also the cosines of concept with concept at the end (paper, Figure 7a).
+        require_monotone: end with LossRoseError when the loss is seen to rise.
+
+    Returns:
+        rows, one for each clock: seed, clock, kl (nats), the measures of `Linearity`, monotone (None unless gd);
+        contexts and tokens of the world; and the matrix.
+    """
+    setting = Setting(**{"dtype": "float32", **fields})
+    size = step_size if setting.optimizer == "gd" else PAPER_STEPS[setting.optimizer]
+    (batch,) = make_batches(setting, (seed,))
+    steps = {math.ceil(round(mark / size, 6)): mark for mark in CLOCKS if mark <= clock}
+    rows: list[dict[str, Any]] = []
+
+    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
+        kl = float(loss.double().cpu().numpy()[0] - batch.population.entropy[0])
+        found = {
+            name: short(float(value[0])) for name, value in measure(batch.population, tables).per_replicate().items()
+        }
+        rows.append({"seed": seed, "clock": steps[step], "kl": short(kl)} | found)
+
+    trained = train(
+        batch.population,
+        batch.start,
+        setting.training(size, max(steps)),
+        seeds=batch.seeds,
+        engine=setting.engine,
+        record_at=tuple(steps),
+        observe=observe,
+        require_monotone=require_monotone,
+        warn=False,
+    )
+    monotone = None if trained.monotone is None else bool(trained.monotone[0])
+    found: dict[str, Any] = {"rows": [row | {"monotone": monotone} for row in rows]}
+    found |= {"contexts": len(batch.population.contexts), "tokens": len(batch.population.tokens)}
+    if matrix:
+        vectors = concept_vectors(trained.unembedding, batch.population.token_pairs)
+        found["matrix"] = [[round(value, 4) for value in row] for row in cosine_matrix(vectors)[0].tolist()]
+    return found
+
+
+def means(rows: pd.DataFrame) -> dict[str, Any]:
+    """Runs, and over them the median KL divergence and the mean and standard error of each cosine."""
+    found: dict[str, Any] = {"runs": len(rows), "kl": short(float(rows["kl"].median()))}
+    for name, symbol in COSINES.items():
+        values = rows[name].to_numpy(float)
+        found |= {
+            symbol: short(float(values.mean())),
+            f"{symbol} ±": short(float(values.std(ddof=1) / len(values) ** 0.5)),
+        }
+    return found
+
+
+def frame(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows of some runs."""
+    return pd.DataFrame([row for run in runs for row in run["rows"]])[["seed", "clock", *MEASURES, "monotone"]]
+
+
+def _pilots(fields: Fields, step_size: float, clock: int) -> pd.DataFrame:
+    return frame([along(fields, step_size, clock, seed, require_monotone=True) for seed in PILOTS])
+
+
+def _at(rows: pd.DataFrame, clock: int) -> pd.DataFrame:
+    """The cosines of each seed at a clock."""
+    return rows[rows["clock"] == clock].set_index("seed")[list(COSINES)]

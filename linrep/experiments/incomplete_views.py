@@ -1,0 +1,174 @@
+"""What the chapter on incomplete worlds shows: the records beside the paper's numbers, and what other choices do."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from linrep.experiments.beside_paper import as_cells, comparison_lines
+from linrep.experiments.incomplete import CELLS, recorded_cell
+from linrep.experiments.incomplete_runs import along, frame
+from linrep.experiments.paper_tables import FIGURE6, TABLE3, TABLE4, Cell
+from linrep.experiments.table_views import recorded
+from linrep.pilot import FITTED_KL
+from linrep.results import require_agreement
+from linrep.simulate import COSINES
+from linrep.stats import Estimate, compare, compare_paired, estimate
+
+PRINTED: dict[str, Mapping[str, Cell]] = {"table3": TABLE3, "table4": TABLE4}
+
+
+def settings(name: str) -> pd.DataFrame:
+    """How each cell was run, and at its clock: how many runs are monotone and fitted, and the median KL divergence."""
+    lines = []
+    for cell in recorded(name).body["cells"]:
+        rows = _chosen(name, cell["cell"])
+        kept = {"cell": cell["cell"], "contexts": round(cell["contexts"]), "tokens": round(cell["tokens"])}
+        pace = {"step size": cell["step_size"], "clock": cell["clock"], "half step moves": cell["half step moves"]}
+        counts = {"runs": len(rows), "monotone": int(rows["monotone"].sum()), "fitted": int(_fitted(rows).sum())}
+        lines.append(kept | pace | counts | {"median KL": rows["kl"].median()})
+    return pd.DataFrame(lines).set_index("cell")
+
+
+def verdicts(name: str) -> pd.DataFrame:
+    """Each cell of Table 3 or 4 at its clock: ours and the paper's, the difference with its interval, the verdict."""
+    lines = [
+        {"cell": cell} | line
+        for cell, printed in PRINTED[name].items()
+        for line in comparison_lines(_chosen(name, cell), printed)
+    ]
+    return pd.DataFrame(lines).set_index(["cell", "cosine"])
+
+
+def by_clock(name: str) -> pd.DataFrame:
+    """Means over runs at every clock: KL divergence (median, nats) and the cosines; a row for each cell and clock."""
+    lines = []
+    for (cell, clock), rows in recorded(name).to_frame().groupby(["cell", "clock"], sort=False):
+        means = {symbol: rows[column].mean() for column, symbol in COSINES.items()}
+        lines.append({"cell": cell, "clock": clock, "KL": rows["kl"].median()} | means)
+    return pd.DataFrame(lines).set_index(["cell", "clock"])
+
+
+def dimensions() -> pd.DataFrame:
+    """Figure 6: means and standard errors of the cosines at each m and k."""
+    lines = []
+    for cell in recorded("figure6").body["cells"]:
+        rows = _chosen("figure6", cell["cell"])
+        found = {symbol: estimate(rows[column].to_numpy(float)) for column, symbol in COSINES.items()}
+        numbers = {symbol: value.mean for symbol, value in found.items()}
+        errors = {f"{symbol} ±": value.stderr for symbol, value in found.items()}
+        lines.append({"m": cell["concepts"], "k": cell["dim"]} | numbers | errors)
+    return pd.DataFrame(lines).set_index(["m", "k"])
+
+
+def read_off() -> pd.DataFrame:
+    """Figure 6 beside what can be read off the paper's drawing: no standard errors there, hence no verdict by test."""
+    ours = dimensions().loc[FIGURE6["m"]]
+    where = {"U at k = m": (7, "U"), "U at k = 5": (5, "U"), "E at k = 5": (5, "E")}
+    lines = [
+        {
+            "read off": name,
+            "ours": ours.loc[k, symbol],
+            "ours ±": ours.loc[k, f"{symbol} ±"],
+            "paper, about": FIGURE6[name],
+        }
+        for name, (k, symbol) in where.items()
+    ]
+    return pd.DataFrame(lines).set_index("read off")
+
+
+def matrix(cell: str) -> pd.DataFrame:
+    """Figure 7a: mean cosine of concept with concept, over steering vectors and over the runs of a cell of Table 3."""
+    values = np.array(recorded_cell("table3", cell)["matrix"])
+    names = [f"C{i + 1}" for i in range(len(values))]
+    return pd.DataFrame(values, index=names, columns=names)
+
+
+def shifts(name: str) -> pd.DataFrame:
+    """Each choice varied, against the same seeds of the cell at the same clock; verdicts by the paired rule.
+
+    "reproduced" means that the change leaves the mean within the margin.
+    """
+    record = recorded("incomplete")
+    runs = record.to_frame()
+    runs = runs[runs["record"] == name]
+    lines = []
+    for (cell, variant), rows in runs.groupby(["cell", "variant"], sort=False):
+        own = _at(name, str(cell), record.config["clock"]).loc[rows["seed"]]
+        for column, symbol in COSINES.items():
+            found = compare_paired(rows[column].to_numpy(float), own[column].to_numpy(float))
+            start = {"cell": cell, "variant": variant, "cosine": symbol}
+            lines.append(start | {"base": own[column].mean(), "varied": rows[column].mean()} | as_cells(found))
+    return pd.DataFrame(lines).set_index(["cell", "variant", "cosine"])
+
+
+def explained(name: str) -> pd.DataFrame:
+    """For each cell that is not reproduced: the clocks and the variants whose mean would be, by the same rule."""
+    table = verdicts(name).reset_index()
+    clocks, runs = recorded(name).to_frame(), recorded("incomplete").to_frame()
+    runs = runs[runs["record"] == name]
+    lines = []
+    for line in table[table["verdict"] != "reproduced"].to_dict("records"):
+        theirs, symbol = PRINTED[name][line["cell"]][line["cosine"]], line["cosine"]
+        at = {f"clock {clock:,}": rows for clock, rows in clocks[clocks["cell"] == line["cell"]].groupby("clock")}
+        at |= dict(iter(runs[runs["cell"] == line["cell"]].groupby("variant", sort=False)))
+        names = [name for name, rows in at.items() if _agrees(rows, symbol, theirs)]
+        lines.append(
+            {key: line[key] for key in ("cell", "cosine", "ours", "paper", "verdict")} | {"reproduced by": names}
+        )
+    return pd.DataFrame(lines)
+
+
+def sgd_against_descent() -> pd.DataFrame:
+    """The paper's recipe against descent, seed by seed, at the clocks that both reached."""
+    runs = pd.DataFrame(recorded("incomplete").body["sgd"])
+    lines = []
+    named = runs[["record", "cell", "clock"]].drop_duplicates().to_dict("records")
+    for line in named:
+        rows = runs[(runs[["record", "cell", "clock"]] == list(line.values())).all(axis=1)]
+        own = _at(line["record"], line["cell"], line["clock"]).loc[rows["seed"]]
+        for column, symbol in COSINES.items():
+            found = compare_paired(rows[column].to_numpy(float), own[column].to_numpy(float))
+            place = {"cell": line["cell"], "clock": line["clock"], "cosine": symbol, "pairs": len(rows)}
+            lines.append(place | as_cells(found))
+    return pd.DataFrame(lines).set_index(["cell", "clock", "cosine"])
+
+
+def require_live(slices: Sequence[tuple[str, str, int, range]], *, tolerance: float) -> int:
+    """Run some seeds (record, cell, clock, seeds) again and hold them to the record; how many were.
+
+    Raises:
+        LinrepError: a number differs from that on record by more than the tolerance.
+    """
+    count = 0
+    for name, cell, clock, seeds in slices:
+        step_size = recorded_cell(name, cell)["step_size"]
+        runs = [along(CELLS[name][cell], step_size, clock, seed) for seed in seeds]
+        columns = ["kl", *COSINES, "between"]
+        live = frame(runs).assign(cell=cell)
+        keys = ["cell", "seed", "clock"]
+        require_agreement(recorded(name).to_frame(), live, on=keys, columns=columns, tolerance=tolerance)
+        count += len(runs)
+    return count
+
+
+def _chosen(name: str, cell: str) -> pd.DataFrame:
+    """The runs of a cell at its clock."""
+    return _at(name, cell, recorded_cell(name, cell)["clock"])
+
+
+def _at(name: str, cell: str, clock: int) -> pd.DataFrame:
+    """The runs of a cell at a clock, by seed."""
+    rows = recorded(name).to_frame()
+    found: pd.DataFrame = rows[(rows["cell"] == cell) & (rows["clock"] == clock)].set_index("seed")
+    return found
+
+
+def _fitted(rows: pd.DataFrame) -> "pd.Series[bool]":
+    return rows["kl"] <= FITTED_KL
+
+
+def _agrees(rows: pd.DataFrame, symbol: str, theirs: Estimate) -> bool:
+    """Whether some runs reproduce the paper's number by the rule."""
+    column = {symbol: column for column, symbol in COSINES.items()}[symbol]
+    return compare(estimate(rows[column].to_numpy(float)), theirs).verdict == "reproduced"
