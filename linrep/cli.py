@@ -1,6 +1,7 @@
 """The `linrep` command. It parses, calls, and prints; every refusal is one line on stderr with exit status 2."""
 
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Sequence
@@ -110,15 +111,23 @@ def _run(
 ) -> None:
     """Run a named experiment and write its record, by default the one that the book reads."""
     from linrep.experiments.catalogue import experiment
-    from linrep.results import results_folder
+    from linrep.results import results_folder, unfinished_folder
 
     run = experiment(name)
     if json is None and size == "smoke":
         raise InputError("--size smoke needs --json FILE: the records in results/ are full-size runs")
     path = json if json is not None else results_folder() / f"{name}.json"
     check_targets(path)
-    emit(run(size), path)
+    try:
+        record = run(size)
+    except KeyboardInterrupt:
+        if not any(unfinished_folder(name).glob("*.json")):
+            raise
+        print("linrep: interrupted; what is finished is kept: the same command goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    emit(record, path)
     if json is None:
+        shutil.rmtree(unfinished_folder(name), ignore_errors=True)
         print(f"written: {path}")
 
 

@@ -45,13 +45,15 @@ def print_sweep(record: Record) -> None:
     """One row for each setting: the fields that vary, how many seeds and fitted ones, mean ± standard error of all."""
     settings, grid = record.body["settings"], record.config["grid"]
     varied = [name.replace("-", "_") for name, values in grid.items() if len(values) > 1]
-    table = Table(*varied, "seeds", "fitted", *_HEADS.values())
+    table = Table(*varied, "seeds", "fitted", *(Column(head, no_wrap=True) for head in _HEADS.values()))
     for setting in settings:
         counts = (str(setting["replicates"]), str(setting["fitted"]["number"]))
         table.add_row(
-            *(escape(_value(setting[name])) for name in varied), *counts, *(_cell(setting, name) for name in MEASURES)
+            *(escape(_value(name, setting[name])) for name in varied),
+            *counts,
+            *(_cell(setting, name) for name in MEASURES),
         )
-    console = Console(width=140)
+    console = Console(width=200)
     console.print(f"{len(settings)} setting(s), {record.seconds:.1f} s", highlight=False)
     console.print(table)
 
@@ -137,9 +139,11 @@ def _cell(part: Mapping[str, Any], name: str) -> str:
     return f"{mean:.3f}" if stderr is None else f"{mean:.3f} ± {stderr:.3f}"
 
 
-def _value(value: Any) -> str:
-    """A value of a grid's field."""
-    return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _value(name: str, value: Any) -> str:
+    """A value of a grid's field; null has a word of its own."""
+    if value is None:
+        return {"init_scale": "linear", "graph": "random"}.get(name, "all")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float | None) -> str:

@@ -21,7 +21,7 @@ from linrep.experiments import catalogue, full_tables, sensitivity, table_views
 from linrep.experiments.figure5 import levels_off
 from linrep.experiments.paper_tables import RUNS, TABLE1, TABLE2
 from linrep.pilot import CLOCKS, Pace
-from linrep.results import Record, read_record, require_agreement
+from linrep.results import Record, read_record, require_agreement, results_folder
 from linrep.simulate import COSINES
 from linrep.stats import MARGIN, compare_paired
 
@@ -226,6 +226,38 @@ def test_a_run_that_is_interrupted_leaves_the_old_record(
     assert "interrupted; nothing was written" in capsys.readouterr().err
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_long_run_that_is_stopped_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped before its fourth line, the sensitivity makes the first three no second time."""
+    (tmp_path / "sensitivity.json").write_text("old")
+    for name in ("table1", "table2"):
+        (tmp_path / f"{name}.json").write_bytes((results_folder() / f"{name}.json").read_bytes())
+    monkeypatch.setattr("linrep.results.results_folder", lambda: tmp_path)
+    monkeypatch.setattr(sensitivity, "RUNS", {3: 2})
+    made: list[str] = []
+
+    def line(table: str, m: int, runs: int, **choice: Any) -> dict[str, Any]:
+        if len(made) == 3 and "stopped" not in made:
+            made.append("stopped")
+            raise KeyboardInterrupt
+        made.append(f"{table} {choice}")
+        return {"table": table, "m": m, "runs": runs} | choice
+
+    monkeypatch.setattr(sensitivity, "variant", line)
+    monkeypatch.setattr(sensitivity, "at_clock", line)
+    for status in (130, 0):
+        with pytest.raises(SystemExit) as left:
+            main(["run", "sensitivity"])
+        assert left.value.code == status
+        if status:
+            assert "what is finished is kept" in capsys.readouterr().err
+            assert (tmp_path / "sensitivity.json").read_text() == "old"
+    made.remove("stopped")
+    assert len(made) == len(set(made)) == len(read_record(tmp_path / "sensitivity.json").to_frame()) == 29
+    assert not (tmp_path / ".unfinished" / "sensitivity").exists()
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """Runs on incomplete worlds: step and clock of a setting, and one seed along the clock (section 5.1 of the paper).
 
 Worlds of ten and twelve concepts are large, so the rules of `linrep.pilot` are kept with fewer runs. Step: the largest
-of the grid at which the loss of every pilot falls monotonically to the last clock, and at which halving it moves no
-cosine of a pilot by 0.005 or more at the clock chosen. Clock: the first at which the median KL divergence of the pilots
-is below 0.01 nats; where there is none, the one at which it is lowest. Pilots are three.
+of the grid at which the loss of each of three pilots falls monotonically to the horizon, and at which halving it moves
+no cosine of the first pilot by 0.005 or more at the clock chosen. Clock: the first at which the median KL divergence of
+the pilots is below 0.01 nats; where there is none up to the horizon, the one at which it is lowest.
 """
 
 import math
@@ -33,9 +33,9 @@ Fields = Mapping[str, Any]
 """What differs from the defaults of `Setting`, JSON-ready."""
 
 
-def pace_task(fields: Fields) -> Task:
+def pace_task(fields: Fields, *, horizon: int) -> Task:
     """See `pace`."""
-    return Task(f"{__name__}:pace", {"fields": dict(fields)})
+    return Task(f"{__name__}:pace", {"fields": dict(fields), "horizon": horizon})
 
 
 def seed_task(fields: Fields, *, step_size: float, clock: int, seed: int, matrix: bool = False) -> Task:
@@ -46,28 +46,29 @@ def seed_task(fields: Fields, *, step_size: float, clock: int, seed: int, matrix
     )
 
 
-def pace(fields: Fields) -> dict[str, Any]:
-    """The step size of descent and the clock of a setting, by the rules above.
+def pace(fields: Fields, horizon: int) -> dict[str, Any]:
+    """The step size of descent and the clock of a setting, by the rules above; `horizon` is one of `CLOCKS`.
 
     Returns:
-        step_size, clock, "half step moves" (the largest change of a cosine of a pilot), and by clock the pilots' median
-        KL divergence, nats.
+        step_size, clock, "half step moves" (the largest change of a cosine of the first pilot), and by clock the
+        pilots' median KL divergence, nats.
 
     Raises:
         LinrepError: no step of the grid passes.
     """
     for step_size in STEP_GRID:
         try:
-            once = _pilots(fields, step_size, CLOCKS[-1])
+            runs = [along(fields, step_size, horizon, seed, require_monotone=True) for seed in PILOTS]
         except (LossRoseError, DivergenceError):
             continue
-        kl = once.groupby("clock")["kl"].median()
-        clock = chosen_clock(dict(zip(CLOCKS, kl.tolist(), strict=True)))
-        twice = _pilots(fields, step_size / 2, clock)
-        moved = _at(once, clock) - _at(twice, clock)
-        effect = float(np.abs(moved.to_numpy()).max())
+        once = frame(runs)
+        median = once.groupby("clock")["kl"].median()
+        kl = dict(zip(median.index.tolist(), map(short, median.tolist()), strict=True))
+        clock = chosen_clock(kl)
+        twice = frame([along(fields, step_size / 2, clock, PILOTS[0])])
+        effect = float(np.abs(_first(once, clock) - _first(twice, clock)).max())
         if effect < STEP_EFFECT:
-            pilots = {f"{mark:,}": short(value) for mark, value in zip(CLOCKS, kl.tolist(), strict=True)}
+            pilots = {f"{mark:,}": value for mark, value in kl.items()}
             return {"step_size": step_size, "clock": clock, "half step moves": short(effect), "pilots": pilots}
     raise LinrepError(f"no step size from {STEP_GRID[0]:g} to {STEP_GRID[-1]:.2g} passes on {dict(fields)}")
 
@@ -136,10 +137,8 @@ def frame(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([row for run in runs for row in run["rows"]])[["seed", "clock", *MEASURES, "monotone"]]
 
 
-def _pilots(fields: Fields, step_size: float, clock: int) -> pd.DataFrame:
-    return frame([along(fields, step_size, clock, seed, require_monotone=True) for seed in PILOTS])
-
-
-def _at(rows: pd.DataFrame, clock: int) -> pd.DataFrame:
-    """The cosines of each seed at a clock."""
-    return rows[rows["clock"] == clock].set_index("seed")[list(COSINES)]
+def _first(rows: pd.DataFrame, clock: int) -> Float[np.ndarray, " cosines"]:
+    """The cosines of the first pilot at a clock."""
+    found = rows[(rows["clock"] == clock) & (rows["seed"] == PILOTS[0])]
+    first: Float[np.ndarray, " cosines"] = found[list(COSINES)].to_numpy(dtype=float)[0]
+    return first

@@ -1,17 +1,22 @@
 """Where tasks are done: in this process, or by dask.distributed, which schedules them, here or on a cluster."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from linrep.errors import InputError, LinrepError
 from linrep.sweep.task import Outcome, Task, perform
+
+IGNORE_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+"""What local workers run first: Ctrl-C reaches them too, but it is the sweep that ends them."""
 
 MOST_CLAIMED = 400
 """Tasks that a sweep holds claims of at a time, each an open file: most systems allow a process about 1,000."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Takes tasks by key and hands back their outcomes."""
 
@@ -128,14 +133,16 @@ def cluster_memory(cluster: str) -> int | None:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     from distributed import Client
+    from distributed.utils import silence_logging_cmgr
 
-    try:
-        client = Client(address, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"cluster is {address!r}, where no Dask scheduler answers: {reason}") from None
-    with client:
-        yield client
+    with silence_logging_cmgr(logging.CRITICAL):  # what goes wrong is raised here
+        try:
+            client = Client(address, set_as_default=False)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"cluster is {address!r}, where no Dask scheduler answers: {reason}") from None
+        with client:
+            yield client
 
 
 @contextmanager
@@ -156,7 +163,9 @@ def _local(workers: int) -> Iterator[Any]:
             host="127.0.0.1",
             dashboard_address=None,
             memory_limit=None,
+            silence_logs=logging.CRITICAL,
             env=threads,
+            preload=[IGNORE_CTRL_C],
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

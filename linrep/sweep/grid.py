@@ -8,17 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from linrep.concepts import ConceptGraph
+from linrep.engine.choice import Engine
 from linrep.errors import InputError
+from linrep.masks import MaskLaw
 from linrep.setting import Setting
 from linrep.sweep.task import canonical
+from linrep.train import Optimizer
 
 MOST_RUNS = 100_000
 """Runs that a sweep may have: each is a file, all in one folder."""
 
-Grid = Mapping[str, Sequence[Any]]
+Grid = Mapping[str, Any]
+"""Fields of `Setting`, each with a list of values."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Point:
         return ", ".join(f"{name} {value}" for name, value in self.values.items()) or "the default setting"
 
 
-def read_grid(path: Path) -> dict[str, list[Any]]:
+def read_grid(path: Path) -> dict[str, Any]:
     """The grid in a file, such as {"concepts": [3, 4], "optimizer": ["gd"]}.
 
     Raises:
@@ -174,6 +178,18 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _one_of(choices: object) -> Callable[[str, Any], Any]:
+    """A reader of the texts of a Literal type."""
+    allowed = get_args(choices)
+
+    def read(name: str, value: Any) -> Any:
+        if value not in allowed:
+            raise InputError(f"the grid's {name} has {_short(value)}; allowed are {', '.join(allowed)}")
+        return value
+
+    return read
+
+
 def _or_none(reader: Callable[[str, Any], Any], word: str | None = None) -> Callable[[str, Any], Any]:
     """A reader that also takes null, or a word for it."""
     return lambda name, value: None if value is None or (word is not None and value == word) else reader(name, value)
@@ -184,7 +200,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "dim": _or_none(_whole),
     "edges": _number,
     "prob": _pair,
-    "optimizer": _text,
+    "optimizer": _one_of(Optimizer),
     "step_size": _or_none(_number),
     "steps": _or_none(_whole),
     "batch": _whole,
@@ -192,9 +208,9 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "biases": _flag,
     "masks": _or_none(_whole, "all"),
     "tokens": _or_none(_whole, "all"),
-    "mask_law": _text,
-    "dtype": _text,
+    "mask_law": _one_of(MaskLaw),
+    "dtype": _one_of(Literal["float32", "float64"]),
     "device": _text,
-    "engine": _text,
+    "engine": _one_of(Engine),
     "graph": _or_none(_text),
 }

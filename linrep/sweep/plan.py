@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from linrep.engine.choice import compiled
 from linrep.errors import InputError
+from linrep.masks import mask_probability
 from linrep.memory import require_memory
 from linrep.seeds import PILOT_SEEDS, check_seeds
 from linrep.setting import Setting
@@ -88,12 +91,12 @@ def open_pace(setting: Setting) -> bool:
 def size_of(setting: Setting, seeds: int) -> Size:
     """About what one run of a setting takes: the sum of what the guards of its parts ask for.
 
-    On incomplete sets the contexts are estimated: their expected number over the masks drawn, were each kept token to
-    make a context of its own as long as there are as many.
+    On incomplete sets the contexts are estimated: their mean number over the masks drawn, were each kept token to make
+    a context of its own as long as there are as many.
     """
     m = min(setting.concepts, 200)  # beyond, what is too large is too large
     tokens = 2**m if setting.tokens is None else setting.tokens
-    contexts = 3**m if setting.complete else _expected_contexts(m, setting.masks, tokens)
+    contexts = 3**m if setting.complete else _expected_contexts(setting, m, tokens)
     pilots = len(PILOT_SEEDS) if open_pace(setting) else 0
     replicates = max(seeds, pilots) if setting.complete else 1
     rows, width = contexts + tokens, setting.width
@@ -112,11 +115,17 @@ def _runs(found: Sequence[Point], seeds: range) -> int:
     return sum(1 if point.setting.complete else len(seeds) for point in found)
 
 
-def _expected_contexts(concepts: int, masks: int | None, tokens: int) -> int:
-    """Contexts that random masks make of some tokens: a mask with j known entries makes at most 2^j, or all tokens."""
-    of_all = sum(math.comb(concepts, known) * min(2**known, tokens) for known in range(concepts + 1))
-    every: int = 2**concepts
-    return of_all if masks is None else -(-masks * of_all // every)
+def _expected_contexts(setting: Setting, concepts: int, tokens: int) -> int:
+    """Contexts that masks drawn by their law make of some tokens: of one with j known entries, 2^j, or all tokens."""
+    of_mask = [min(1 << known, tokens) for known in range(concepts + 1)]
+    ways = [math.comb(concepts, known) for known in range(concepts + 1)]
+    of_all = sum(way * made for way, made in zip(ways, of_mask, strict=True))
+    if setting.masks is None:
+        return of_all
+    one_of_each = np.tri(concepts + 1, concepts, k=-1, dtype=np.int8)  # row j: a mask with j known entries
+    p = mask_probability(one_of_each, setting.mask_law).tolist()
+    mean: float = sum(way * chance * made for way, chance, made in zip(ways, p, of_mask, strict=True))
+    return min(math.ceil(setting.masks * mean), of_all)
 
 
 def _together(runs: Sequence[tuple[Size, int]], at_once: int) -> list[Size]:

@@ -63,7 +63,7 @@ def outcomes(
     progress: bool = False,
     label: str = "runs",
 ) -> tuple[list[Any], list[LinrepError]]:
-    """As `run_tasks`, with the errors of refused tasks as a list; the result of a refused task is None."""
+    """As `run_tasks`, with the errors of refused tasks as a list, in their order, and None as their results."""
     check_executor(workers, cluster)
     for function in dict.fromkeys(task.function for task in tasks):
         resolve(function)
@@ -76,11 +76,10 @@ def outcomes(
     failures: Failures = {}
     with tqdm(total=len(unique), initial=len(results), desc=label, unit="run", smoothing=0,
               disable=None if progress else True, leave=False) as bar:  # fmt: skip
-        bar.refresh()
         if pending:
             with executor(workers, cluster) as engine:
                 _work(pending, store, engine, results, failures, bar.update)
-    return [results.get(key) for key in keys], list(failures.values())
+    return [results.get(key) for key in keys], [failures[key] for key in unique if key in failures]
 
 
 def raise_first(failures: Sequence[LinrepError]) -> None:

@@ -58,10 +58,10 @@ def sweep(
     plan = checked_plan(grid, seeds=seeds, workers=workers, cluster=cluster)
     do = partial(outcomes, folder=folder, workers=workers, cluster=cluster, progress=progress)
     searched = [point for point in plan.points if open_pace(point.setting)]
-    found, failures = do([pace_task(point.setting) for point in searched], label="paces")
+    found, failures = do([pace_task(point) for point in searched], label="paces")
     by_search = {id(point): pace for point, pace in zip(searched, found, strict=True)}
     paces = [by_search.get(id(point), _own_pace(point.setting)) for point in plan.points]
-    tasks = [run_tasks_of(point.setting, pace, seeds) for point, pace in zip(plan.points, paces, strict=True)]
+    tasks = [run_tasks_of(point, pace, seeds) for point, pace in zip(plan.points, paces, strict=True)]
     done, more = do([task for of_point in tasks for task in of_point], label="runs")
     raise_first([*failures, *more])
     results = iter(done)
@@ -76,18 +76,25 @@ def checked_plan(grid: Grid, *, seeds: range, workers: int = 0, cluster: str | N
     return make_plan(grid, seeds=seeds, at_once=max(1, workers), limit=limit)
 
 
-def pace_task(setting: Setting) -> Task:
+def pace_task(point: Point) -> Task:
     """The search for a setting's pace, as a task."""
-    return Task("linrep.sweep.simulations:searched_pace", {"setting": setting.to_dict()})
+    return Task("linrep.sweep.simulations:searched_pace", {"setting": point.setting.to_dict()}, f"pace of {point}")
 
 
-def run_tasks_of(setting: Setting, pace: Mapping[str, Any] | None, seeds: range) -> list[Task]:
+def run_tasks_of(point: Point, pace: Mapping[str, Any] | None, seeds: range) -> list[Task]:
     """The runs of a setting at a pace, as tasks; none without a pace."""
     if pace is None:
         return []
-    batches = [seeds] if setting.complete else [range(seed, seed + 1) for seed in seeds]
-    function, fixed = "linrep.sweep.simulations:trained_rows", {"setting": setting.to_dict(), "pace": dict(pace)}
-    return [Task(function, fixed | {"seeds": list(batch)}) for batch in batches]
+    fixed = {"setting": point.setting.to_dict(), "pace": dict(pace)}
+    batches = [seeds] if point.setting.complete else [range(seed, seed + 1) for seed in seeds]
+    return [
+        Task(
+            "linrep.sweep.simulations:trained_rows",
+            fixed | {"seeds": list(batch)},
+            f"seeds {batch[0]} to {batch[-1]} of {point}",
+        )
+        for batch in batches
+    ]
 
 
 def searched_pace(*, setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Task:
         function: "package.module:function". It takes the arguments by keyword and returns what JSON can hold; what it
             does is decided by its arguments and linrep's sources alone.
         arguments: what JSON can hold. The function is given what JSON makes of them: a tuple arrives as a list.
+        name: what messages call the task; empty for its function and arguments.
 
     Raises:
         InputError: a function that is not written like that, or arguments that JSON cannot hold.
@@ -30,13 +31,12 @@ class Task:
 
     function: str
     arguments: Mapping[str, Any]
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written down."""
         if not _REFERENCE.fullmatch(self.function):
             raise InputError(f"function is {self.function!r}; it must be written package.module:function")
-        if not all(isinstance(name, str) for name in self.arguments):
-            raise InputError(f"the arguments of {self.function} are {self.arguments!r:.200}; their names must be text")
         try:
             canonical(dict(self.arguments))
         except (TypeError, ValueError) as error:
@@ -48,7 +48,9 @@ class Task:
         return canonical(dict(self.arguments))
 
     def __str__(self) -> str:
-        """The call, for a message; long arguments are cut."""
+        """The name or the call, for a message; long arguments are cut."""
+        if self.name:
+            return self.name
         text = ", ".join(f"{name}={canonical(value)}" for name, value in self.arguments.items())
         return f"{self.function}({text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + '...'})"
 
@@ -109,7 +111,7 @@ def perform(task: Task, expected: str) -> Outcome:
         return Outcome(
             error=InputError(
                 f"a worker has other sources of linrep or other numerical packages ({fingerprint()}) than the sweep "
-                f"({expected}); both must be the same"
+                f"({expected}); both must be the same. If they changed meanwhile, start the sweep again"
             ),
             refused=False,
         )
