@@ -19,6 +19,8 @@ EXPERIMENTS = {
     "table4": "linrep.experiments.incomplete:table4",
     "figure6": "linrep.experiments.incomplete:figure6",
     "incomplete": "linrep.experiments.incomplete:incomplete",
+    "late_phase": "linrep.experiments.late_phase:record",
+    "ablations": "linrep.experiments.ablations:record",
     "context_sets": "linrep.experiments.linear:record",
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",

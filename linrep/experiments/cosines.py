@@ -145,6 +145,22 @@ PRINTED = (
         "chance.formula_table",
     ),
     Printed(
+        "late_phase",
+        "U, E, UE and between along the clock, m = 3 to 5, and where U peaks",
+        "worlds without edges and of dose 0; the empty context left out",
+        "late_phase",
+        "late.turning_table(main)",
+    ),
+    Printed("late_phase", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
+        "ablations",
+        "U, E, UE and between with one thing changed, m = 3 to 8",
+        "no context that tells anything: nothing known",
+        "ablations",
+        'views.by_clock(["nothing known"])',
+    ),
+    Printed("ablations", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
         "unembedding",
         "mean cosine within a concept",
         "second words dealt out anew; untrained model",

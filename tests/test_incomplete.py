@@ -1,0 +1,136 @@
+"""Incomplete worlds as records: their rules, their views, and what they cost in memory."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from linrep.errors import LinrepError
+from linrep.experiments import incomplete, incomplete_runs, incomplete_views
+from linrep.experiments.full_tables import chosen_clock
+from linrep.experiments.paper_tables import TABLE3, TABLE4
+from linrep.pilot import CLOCKS, STEP_EFFECT, STEP_GRID, Pace
+from linrep.results import Record
+from linrep.setting import Setting
+from linrep.simulate import COSINES, MEASURES, simulate
+
+SMALL = {"concepts": 4, "masks": 9}
+
+
+def test_a_run_along_the_clock_ends_where_a_plain_simulation_does() -> None:
+    found = incomplete_runs.along(SMALL, step_size=0.5, clock=3162, seed=3, matrix=True)
+    assert [row["clock"] for row in found["rows"]] == [1000, 3162]
+    plain = simulate(Setting(**SMALL, dtype="float32"), seeds=range(3, 4), pace=Pace(0.5, 6324)).per_seed().iloc[0]
+    for name in MEASURES:
+        assert found["rows"][-1][name] == pytest.approx(plain[name], rel=1e-4, abs=1e-6)
+    assert found["rows"][-1]["monotone"] == plain["monotone"]
+    assert np.mean(np.diagonal(found["matrix"])) == pytest.approx(plain["unembedding"], abs=1e-3)
+    np.testing.assert_allclose(found["matrix"], np.transpose(found["matrix"]))
+
+
+def test_sgd_takes_the_papers_step_to_the_same_clock() -> None:
+    found = incomplete_runs.along(SMALL | {"optimizer": "sgd"}, step_size=7.0, clock=1000, seed=1)
+    setting = Setting(**SMALL, optimizer="sgd", dtype="float32")
+    plain = simulate(setting, seeds=range(1, 2), pace=Pace(0.1, 10_000)).per_seed().iloc[0]
+    assert found["rows"][0]["unembedding"] == pytest.approx(plain["unembedding"], abs=1e-5)
+    assert found["rows"][0]["monotone"] is None
+
+
+@pytest.mark.parametrize(
+    ("kl", "clock"),
+    [((0.5, 0.009, 0.02), 3162), ((0.5, 0.2, 0.3), 3162), ((0.5, 0.2, 0.02), 10_000), ((0.001, 0.0, 0.0), 1000)],
+)
+def test_the_clock_is_the_first_that_fits_else_the_one_of_the_lowest_kl(kl: tuple[float, ...], clock: int) -> None:
+    assert chosen_clock(dict(zip(CLOCKS, kl, strict=False))) == clock
+
+
+def test_the_step_is_the_largest_monotone_one_that_halving_does_not_move() -> None:
+    found = incomplete_runs.pace(SMALL, CLOCKS[1])
+    assert found["half step moves"] < STEP_EFFECT
+    assert found["step_size"] in STEP_GRID
+    larger = STEP_GRID[STEP_GRID.index(found["step_size"]) - 1]
+    rows = incomplete_runs.frame(
+        [incomplete_runs.along(SMALL, larger, CLOCKS[1], seed) for seed in incomplete_runs.PILOTS]
+    )
+    half = incomplete_runs.along(SMALL, larger / 2, found["clock"], incomplete_runs.PILOTS[0])["rows"][-1]
+    at = rows[(rows["clock"] == found["clock"]) & (rows["seed"] == incomplete_runs.PILOTS[0])].iloc[0]
+    moved = max(abs(at[name] - half[name]) for name in COSINES)
+    assert not rows["monotone"].all() or moved >= STEP_EFFECT
+
+
+def test_no_step_at_all_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incomplete_runs, "STEP_GRID", (64.0, 48.0))
+    with pytest.raises(LinrepError, match=r"no step size from 64 to 48 passes on .*'masks': 9"):
+        incomplete_runs.pace(SMALL, CLOCKS[1])
+
+
+@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_a_record_has_every_cell_seed_and_clock_with_finite_numbers(name: str) -> None:
+    record = incomplete_views.recorded(name)
+    rows = record.to_frame()
+    assert np.isfinite(rows[list(MEASURES)].to_numpy(float)).all()
+    for cell in record.body["cells"]:
+        mine = rows[rows["cell"] == cell["cell"]]
+        horizon = incomplete.HORIZONS.get(cell["cell"], CLOCKS[-1])
+        expected = {(seed, clock) for seed in range(incomplete.RUNS) for clock in CLOCKS if clock <= horizon}
+        assert set(zip(mine["seed"], mine["clock"], strict=True)) == expected
+        assert len(mine) == len(expected)
+        assert cell["half step moves"] < STEP_EFFECT
+        assert cell["clock"] == chosen_clock({int(k.replace(",", "")): v for k, v in cell["pilots"].items()})
+        assert incomplete.CELLS[name][cell["cell"]].items() <= cell.items()
+    assert [cell["cell"] for cell in record.body["cells"]] == list(incomplete.CELLS[name])
+
+
+def test_views_take_their_numbers_from_the_record() -> None:
+    for name, printed in (("table3", TABLE3), ("table4", TABLE4)):
+        rows, table = incomplete_views.recorded(name).to_frame(), incomplete_views.verdicts(name)
+        for cell, paper in printed.items():
+            clock = incomplete.recorded_cell(name, cell)["clock"]
+            mine = rows[(rows["cell"] == cell) & (rows["clock"] == clock)]
+            for column, symbol in COSINES.items():
+                line = table.loc[(cell, symbol)]
+                assert line["ours"] == pytest.approx(mine[column].mean())
+                assert line["ours ±"] == pytest.approx(mine[column].std() / np.sqrt(len(mine)))
+                assert (line["paper"], line["paper ±"]) == (paper[symbol].mean, paper[symbol].stderr)
+
+
+def test_a_live_run_that_disagrees_fails_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = [("table3", "50 masks", 1000, range(1))]
+    assert incomplete_views.require_live(slices, tolerance=0.002) == 1
+    record = incomplete_views.recorded("table3")
+    rows = [row | {"embedding": row["embedding"] + 0.01} for row in record.body["per_seed"]]
+    wrong = Record("table3", record.config, record.seeds, "per_seed", dict(record.body) | {"per_seed": rows}, 1.0)
+    monkeypatch.setattr(incomplete_views, "recorded", lambda name: wrong)
+    with pytest.raises(LinrepError, match=r"embedding is .*, on record it is"):
+        incomplete_views.require_live(slices, tolerance=0.002)
+
+
+def test_a_smoke_record_is_whole(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incomplete, "unfinished_folder", lambda name: tmp_path / name)
+    record = incomplete.table4("smoke")
+    (cell,) = record.body["cells"]
+    assert (cell["cell"], cell["runs"], cell["tokens"]) == ("m = 4", 3, 12)
+    assert len(record.to_frame()) == 3 * len(CLOCKS)
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "table4").glob("*.json")}
+    assert len(done) == 4  # a pace and three seeds
+    again = incomplete.table4("smoke")
+    assert again.body == record.body
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "table4").glob("*.json")} == done
+
+
+def test_twelve_concepts_and_a_hundred_masks_train_in_less_than_two_gigabytes() -> None:
+    """All 4,096 tokens; the peak of a process of its own, Python and torch included."""
+    code = """
+import resource
+from linrep.setting import Setting
+from linrep.simulate import simulate
+from linrep.pilot import Pace
+found = simulate(Setting(concepts=12, masks=100, dtype="float32"), seeds=range(1), pace=Pace(8.0, 3))
+print(len(found.runs[0].batch.population.contexts), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    contexts, peak = map(int, run.stdout.split())
+    assert contexts > 5000
+    assert peak * 1024 < 2e9, "bytes; ru_maxrss is in kilobytes on Linux"
