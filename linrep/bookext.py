@@ -7,14 +7,14 @@ of everything their numbers depend on.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from linrep.sweep.fingerprint import digest_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -35,13 +35,7 @@ def page_inputs(root: Path) -> Iterator[Path]:
 
 def fingerprint(root: Path) -> str:
     """Sixteen hexadecimal digits of linrep's sources and data, the recorded results and the numerical packages."""
-    digest = hashlib.sha256()
-    for path in page_inputs(root):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    for package in NUMERICAL_PACKAGES:
-        digest.update(f"{package}=={version(package)}\0".encode())
-    return digest.hexdigest()[:16]
+    return digest_of(root, page_inputs(root), NUMERICAL_PACKAGES)
 
 
 def kernel_environment(root: Path) -> dict[str, str]:

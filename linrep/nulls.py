@@ -32,8 +32,8 @@ class Half:
         pairs: how many steering vectors each concept has.
     """
 
-    unit_mean: Float[Tensor, "... concepts dim"]
-    mean: Float[Tensor, "... concepts dim"]
+    unit_mean: Float[Tensor, "*batch concepts dim"]
+    mean: Float[Tensor, "*batch concepts dim"]
     pairs: Int[Tensor, " concepts"]
 
 

@@ -126,6 +126,12 @@ def test_arms_on_different_seeds_are_not_paired(smoke: Record) -> None:
         table_views.equivalence(replace(smoke, body=dict(smoke.body) | {"per_seed": rows}))
 
 
+def test_the_clocks_of_the_rule_are_those_of_table_1() -> None:
+    arms = [arm for arm in table_views.recorded("table1").body["arms"] if arm["arm"] == "gd"]
+    struck = {arm["m"]: max(clock for clock in CLOCKS if clock <= arm["clock"]) for arm in arms}
+    assert struck == full_tables.RULE_CLOCK
+
+
 @pytest.mark.parametrize(
     ("kl", "steps"), [((0.5, 0.009, 0.001, 0.001, 0.1), 3162), ((0.5, 0.2, 0.05, 0.02, 0.03), 31623)]
 )

@@ -112,12 +112,49 @@ def test_a_smoke_record_is_whole(tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
     record = incomplete.table4("smoke")
     (cell,) = record.body["cells"]
     assert (cell["cell"], cell["runs"], cell["tokens"]) == ("m = 4", 3, 12)
-    assert len(record.to_frame()) == 3 * len(CLOCKS)
+    assert len(record.to_frame()) == 3 * 2  # clocks 1,000 and 3,162
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "table4").glob("*.json")}
     assert len(done) == 4  # a pace and three seeds
     again = incomplete.table4("smoke")
     assert again.body == record.body
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "table4").glob("*.json")} == done
+
+
+def test_choices_and_sgd_are_held_to_the_same_seeds_and_clocks(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smoke record of the variants, and a base made of the same runs: the differences are those of the rows."""
+    cell = "m = 7, k = 5"
+    monkeypatch.setattr(incomplete, "unfinished_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(incomplete, "recorded_cell", lambda name, cell: {"step_size": 2.0})
+    varied = incomplete.incomplete("smoke")
+    base = [incomplete_runs.along(incomplete.CELLS["figure6"][cell], 2.0, CLOCKS[0], seed) for seed in range(2)]
+    rows = [row | {"cell": cell} for run in base for row in run["rows"]]
+    own = Record("figure6", {}, (0, 1), "per_seed", {"per_seed": rows}, 1.0)
+    monkeypatch.setattr(incomplete_views, "recorded", {"incomplete": varied, "figure6": own}.__getitem__)
+    shifts, sgd = incomplete_views.shifts("figure6"), incomplete_views.sgd_against_descent()
+    assert set(shifts.index.get_level_values("variant")) == set(incomplete.VARIANTS["figure6"])
+    many = varied.to_frame().query("variant == '100 masks'")["unembedding"].mean()
+    assert shifts.loc[(cell, "100 masks", "U"), "difference"] == pytest.approx(
+        many - own.to_frame()["unembedding"].mean()
+    )
+    assert sgd.loc[(cell, 1000)]["difference"].abs().max() < 0.05
+
+
+def test_fewer_dimensions_are_told_apart(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incomplete, "unfinished_folder", lambda name: tmp_path / name)
+    record = incomplete.figure6("smoke")
+    (cell,) = record.body["cells"]
+    assert (cell["concepts"], cell["dim"], cell["masks"]) == (4, 3, 8)
+    monkeypatch.setattr(incomplete_views, "recorded", lambda name: record)
+    monkeypatch.setattr(incomplete_views, "recorded_cell", lambda name, _: cell)
+    rows = record.to_frame().query(f"clock == {cell['clock']}")
+    assert incomplete_views.dimensions().loc[(4, 3), "E"] == pytest.approx(rows["embedding"].mean())
+
+
+def test_the_matrix_of_concepts_has_u_on_its_diagonal() -> None:
+    table = incomplete_views.matrix("50 masks")
+    rows = incomplete_views.recorded("table3").to_frame().query("cell == '50 masks' and clock == 100_000")
+    assert np.diagonal(table).mean() == pytest.approx(rows["unembedding"].mean(), abs=1e-3)
+    assert table.shape == (10, 10)
 
 
 def test_twelve_concepts_and_a_hundred_masks_train_in_less_than_two_gigabytes() -> None:

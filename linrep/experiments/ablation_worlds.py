@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Int
 
 from linrep.concepts import ConceptGraph, all_tokens
-from linrep.contexts import context_keys
 from linrep.errors import InputError
+from linrep.experiments.late_phase_worlds import with_masks
 from linrep.pilot import Batch
-from linrep.population import complete_population, masked_population
+from linrep.population import complete_population
 from linrep.start import initial_tables
 
 LOW, HIGH = (0.01, 0.05), (0.95, 0.99)
@@ -78,11 +78,8 @@ def batch_of(name: str, m: int, seeds: Sequence[int], *, dtype: torch.dtype = to
         raise InputError(f"arm is {name!r}; allowed are {', '.join(ARMS)}")
     graphs = [WORLDS.get(name, random_world)(m, seed) for seed in seeds]
     start = initial_tables(3**m, 2**m, m, seeds=seeds, dtype=dtype)
-    if name in WORLDS:
-        return Batch(complete_population(graphs), start, tuple(seeds))
-    population = masked_population(graphs, masks_of(name, m))
-    rows = torch.from_numpy(context_keys(population.contexts))
-    return Batch(population, (start[0][:, rows].contiguous(), start[1]), tuple(seeds))
+    batch = Batch(complete_population(graphs), start, tuple(seeds))
+    return batch if name in WORLDS else with_masks(batch, masks_of(name, m))
 
 
 def masks_of(name: str, m: int) -> Int[np.ndarray, "masks concepts"]:

@@ -22,7 +22,7 @@ from linrep import geometry
 from linrep.errors import DivergenceError, LinrepError
 from linrep.experiments.ablation_worlds import ARMS, batch_of
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import short
+from linrep.experiments.full_tables import RULE_CLOCK, short
 from linrep.linearity import concept_vectors
 from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID, Batch
 from linrep.population import Population
@@ -34,8 +34,8 @@ from linrep.train import LossRoseError, TrainConfig, train
 
 NAME = "ablations"
 SEEDS = {3: 20, 4: 20, 5: 10}
-CLOCK = {3: CLOCKS[0], 4: CLOCKS[1], 5: CLOCKS[2], 8: CLOCKS[3]}
-"""What the clock rule finds for the base (chapter on training); eight concepts are trained to this one clock."""
+CLOCK = RULE_CLOCK | {8: CLOCKS[3]}
+"""The clock of the comparison; eight concepts are trained to this one."""
 
 LAST = CLOCKS[3]
 LARGE, LARGE_SEEDS, LARGE_PILOTS = 8, 4, 3

@@ -25,6 +25,9 @@ from linrep.simulate import MEASURES, Simulation, setting_pace, simulate, step_e
 
 SMOKE = {3: 4, 4: 3}
 
+RULE_CLOCK = {3: CLOCKS[0], 4: CLOCKS[1], 5: CLOCKS[2], 6: CLOCKS[3], 7: CLOCKS[3]}
+"""What the clock rule finds for descent at each m; a test holds it to the record of Table 1."""
+
 KEYS = ("m", "arm", "seed")
 KEPT = (*KEYS, *MEASURES, "fitted", "monotone")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from linrep.experiments.catalogue import Size
-from linrep.experiments.incomplete_runs import Fields, frame, means, pace_task, seed_task
+from linrep.experiments.incomplete_runs import Fields, frame, pace_task, seed_task
 from linrep.pilot import CLOCKS
 from linrep.results import Record, read_record, results_folder, unfinished_folder
 from linrep.sweep import Task, run_tasks
@@ -31,7 +31,7 @@ CELLS: dict[str, dict[str, Fields]] = {
 }
 """What each record trains, by cell."""
 
-SMOKE: dict[str, dict[str, Fields]] = {
+SMOKE: dict[str, dict[str, Fields]] = {  # to clock 3,162
     "table3": {"6 masks": {"concepts": 4, "masks": 6}},
     "table4": {"m = 4": {"concepts": 4, "masks": 10, "tokens": 12}},
     "figure6": {"m = 4, k = 3": {"concepts": 4, "dim": 3, "masks": 8}},
@@ -103,17 +103,16 @@ def incomplete(size: Size) -> Record:
         fields = {**CELLS[name][cell], "optimizer": "sgd"}
         named[name, cell, "sgd"] = _tasks(fields, step_size=0.1, clock=CLOCKS[0] if smoke else SGD_CLOCK, seeds=seeds)
     runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks]))
-    lines, sampled = [], []
+    varied, sampled = [], []
     for (name, cell, variant), tasks in named.items():
         rows = frame([next(runs) for _ in tasks])
         row = {"record": name, "cell": cell, "variant": variant}
         if variant == "sgd":
             sampled += [{**row, **line} for line in _plain(rows)]
         else:
-            at = rows[rows["clock"] == clock]
-            lines.append({**row, "monotone": int(at["monotone"].sum()), **means(at)})
-    body = {"means": lines, "sgd": sampled}
-    return Record("incomplete", {"clock": clock}, tuple(seeds), "means", body, _since(began))
+            varied += [{**row, **line} for line in _plain(rows[rows["clock"] == clock])]
+    body = {"per_seed": varied, "sgd": sampled}
+    return Record("incomplete", {"clock": clock}, tuple(seeds), "per_seed", body, _since(began))
 
 
 def recorded_cell(name: str, cell: str) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     """The cells of a record: first the pace of each, then its seeds."""
     began = time.perf_counter()
     cells, seeds = (CELLS[name], range(RUNS)) if size == "paper" else (SMOKE[name], range(3))
-    horizons = [HORIZONS.get(cell, CLOCKS[-1]) for cell in cells]
+    horizons = [HORIZONS.get(cell, CLOCKS[-1]) if size == "paper" else CLOCKS[1] for cell in cells]
     planned = [pace_task(fields, horizon=end) for fields, end in zip(cells.values(), horizons, strict=True)]
     paces = _done(name, planned, label="paces")
     tasks = [

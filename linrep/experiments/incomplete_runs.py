@@ -120,18 +120,6 @@ def along(
     return found
 
 
-def means(rows: pd.DataFrame) -> dict[str, Any]:
-    """Runs, and over them the median KL divergence and the mean and standard error of each cosine."""
-    found: dict[str, Any] = {"runs": len(rows), "kl": short(float(rows["kl"].median()))}
-    for name, symbol in COSINES.items():
-        values = rows[name].to_numpy(float)
-        found |= {
-            symbol: short(float(values.mean())),
-            f"{symbol} ±": short(float(values.std(ddof=1) / len(values) ** 0.5)),
-        }
-    return found
-
-
 def frame(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows of some runs."""
     return pd.DataFrame([row for run in runs for row in run["rows"]])[["seed", "clock", *MEASURES, "monotone"]]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from linrep.contexts import context_keys, masked_contexts
 from linrep.errors import InputError
@@ -74,10 +75,14 @@ def batch_of(m: int, start: str, world: str, seeds: range, *, spare: int = 0) ->
 
 
 def without_mask(batch: Batch, place: int) -> Batch:
-    """A batch of complete sets less one of its masks, the others drawn as often; each context keeps its start."""
-    population = batch.population
-    masks = np.delete(population.masks, place, axis=0)
-    contexts = masked_contexts(masks, population.tokens)
+    """A batch of complete sets less one of its masks."""
+    return with_masks(batch, np.delete(batch.population.masks, place, axis=0))
+
+
+def with_masks(batch: Batch, masks: Int[np.ndarray, "masks concepts"]) -> Batch:
+    """A batch of complete sets with some of its masks, each drawn as often; each context keeps its start."""
+    tokens = batch.population.tokens
+    contexts = masked_contexts(masks, tokens)
     rows = torch.from_numpy(context_keys(contexts))
-    left = Population(contexts, population.tokens, masks, population.joint)
+    left = Population(contexts, tokens, masks, batch.population.joint)
     return Batch(left, (batch.start[0][:, rows].contiguous(), batch.start[1]), batch.seeds)
