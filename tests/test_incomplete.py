@@ -60,6 +60,19 @@ def test_the_step_is_the_largest_monotone_one_that_halving_does_not_move() -> No
     assert not rows["monotone"].all() or moved >= STEP_EFFECT
 
 
+def test_a_step_whose_half_moves_a_cosine_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E = 0.9 plus a ten-thousandth of the step: halving 96 moves it by .0048, 128 by .0064."""
+
+    def drawn(fields: Any, step_size: float, clock: int, seed: int, **options: Any) -> dict[str, Any]:
+        row = {"seed": seed, "clock": clock, "monotone": True} | dict.fromkeys(MEASURES, 0.9)
+        return {"rows": [row | {"kl": 0.5, "embedding": 0.9 + 1e-4 * step_size}]}
+
+    monkeypatch.setattr(incomplete_runs, "STEP_GRID", (128.0, 96.0, 64.0))
+    monkeypatch.setattr(incomplete_runs, "along", drawn)
+    found = incomplete_runs.pace(SMALL, CLOCKS[0])
+    assert (found["step_size"], found["half step moves"]) == (96.0, pytest.approx(0.0048))
+
+
 def test_no_step_at_all_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incomplete_runs, "STEP_GRID", (64.0, 48.0))
     with pytest.raises(LinrepError, match=r"no step size from 64 to 48 passes on .*'masks': 9"):
