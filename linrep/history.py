@@ -1,6 +1,8 @@
 """Loss and cosines along a training run, against the clock (step size times steps; Adam's steps)."""
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,10 @@ from linrep.pilot import CLOCKS, Batch, Pace, clock_of
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.start import Tables
-from linrep.train import TrainConfig, train
+from linrep.train import TrainConfig, Trained, train
+
+Columns = Mapping[str, Float[np.ndarray, " replicates"]]
+Look = Callable[[int, Tables], Columns]
 
 
 def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> pd.DataFrame:
@@ -28,9 +33,12 @@ def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> 
     one = clock_of(Pace(pace.step_size, 1), setting.optimizer)
     struck = (math.ceil(clock / one) for clock in CLOCKS)
     marks = sorted(mark for mark in {0, *even, *struck} if mark <= pace.steps)
-    return pd.concat(
-        [_record(batch, config, marks, setting.engine) for batch in make_batches(setting, seeds)], ignore_index=True
-    )
+    clocks = {mark: clock_of(Pace(config.step_size, mark), config.optimizer) for mark in marks}
+    found = []
+    for batch in make_batches(setting, seeds):
+        look = partial(_measures, batch)
+        found.append(follow(batch, config, clocks, look, engine=setting.engine)[1])
+    return pd.concat(found, ignore_index=True)
 
 
 def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -39,18 +47,40 @@ def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {f"{clock:,}": record[record["clock"] == first] for clock, first in reached.items() if first == first}
 
 
-def _record(batch: Batch, config: TrainConfig, marks: list[int], engine: Engine) -> pd.DataFrame:
-    """The rows of one batch."""
+def _measures(batch: Batch, _: int, tables: Tables) -> Columns:
+    """The measures of `Linearity`."""
+    return measure(batch.population, tables).per_replicate()
+
+
+def follow(
+    batch: Batch,
+    config: TrainConfig,
+    marks: Mapping[int, float],
+    look: Look,
+    *,
+    engine: Engine = "auto",
+    require_monotone: bool = False,
+) -> tuple[Trained, pd.DataFrame]:
+    """Train a batch, and look at it on the way.
+
+    Args:
+        marks: the clock to note for each number of steps at which to look, ascending; 0 is the start.
+        look: from the number of steps and the tables to columns, each with a value for every replicate.
+        require_monotone: end with LossRoseError when a loss is seen to rise.
+
+    Returns:
+        The trained batch; and one row for each seed and mark: seed, clock, kl (nats), the columns of `look`, and with
+        gd also monotone, whether the loss of the seed never rose over the whole run.
+
+    Raises:
+        DivergenceError, LossRoseError: as `linrep.train.train` raises them.
+    """
     rows: list[pd.DataFrame] = []
 
     def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
         kl = loss.double().cpu().numpy() - batch.population.entropy
-        measures = measure(batch.population, tables).per_replicate()
         rows.append(
-            pd.DataFrame(
-                {"seed": list(batch.seeds), "clock": clock_of(Pace(config.step_size, step), config.optimizer), "kl": kl}
-                | measures
-            )
+            pd.DataFrame({"seed": list(batch.seeds), "clock": marks[step], "kl": kl} | dict(look(step, tables)))
         )
 
     trained = train(
@@ -59,11 +89,12 @@ def _record(batch: Batch, config: TrainConfig, marks: list[int], engine: Engine)
         config,
         seeds=batch.seeds,
         engine=engine,
-        record_at=marks,
+        record_at=tuple(marks),
         observe=observe,
+        require_monotone=require_monotone,
         warn=False,
     )
     found = pd.concat(rows, ignore_index=True)
     if trained.monotone is not None:
-        found["monotone"] = found["seed"].map(dict(zip(batch.seeds, trained.monotone.tolist(), strict=True)))
-    return found
+        found["monotone"] = np.tile(trained.monotone.cpu().numpy(), len(rows))
+    return trained, found

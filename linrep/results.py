@@ -169,6 +169,17 @@ def require_agreement(
                 raise LinrepError(f"{name}: {column} is {now:.6g}, on record it is {then:.6g}")
 
 
+def short(value: float) -> float:
+    """Six significant digits: what records keep of a number."""
+    return float(f"{value:.6g}")
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table for JSON: numbers shortened, and null for what is missing."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(key): short(v) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
+
+
 def finite_or_none(value: float) -> float | None:
     """The number, or None (JSON's null) for one that is not known."""
     return value if math.isfinite(value) else None

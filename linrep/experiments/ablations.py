@@ -16,21 +16,21 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from linrep import geometry
 from linrep.errors import DivergenceError, LinrepError
 from linrep.experiments.ablation_worlds import ARMS, batch_of
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import RULE_CLOCK, short
+from linrep.experiments.full_tables import RULE_CLOCK
+from linrep.history import Columns, follow
 from linrep.linearity import concept_vectors
-from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID, Batch
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID
 from linrep.population import Population
-from linrep.results import Record, unfinished_folder
+from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.seeds import PILOT_SEEDS
 from linrep.start import Tables
 from linrep.sweep import Task, run_tasks
-from linrep.train import LossRoseError, TrainConfig, train
+from linrep.train import LossRoseError, TrainConfig
 
 NAME = "ablations"
 SEEDS = {3: 20, 4: 20, 5: 10}
@@ -147,25 +147,13 @@ def along(
     """
     batch = batch_of(name, m, tuple(seeds), dtype=torch.float32 if m == LARGE else torch.float64)
     marks = {math.ceil(round(clock / step_size, 6)) * finer: clock for clock in CLOCKS if clock <= last}
-    rows: list[pd.DataFrame] = []
 
-    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
-        flags = {"m": m, "seed": batch.seeds, "clock": marks[step], "kl": _kl(batch, loss)}
-        rows.append(pd.DataFrame(flags | measured(batch.population, tables)))
+    def look(_: int, tables: Tables) -> Columns:
+        return measured(batch.population, tables)
 
     config = TrainConfig(step_size / finer, max(marks))
-    trained = train(
-        batch.population,
-        batch.start,
-        config,
-        seeds=batch.seeds,
-        record_at=tuple(marks),
-        observe=observe,
-        require_monotone=require_monotone,
-        warn=False,
-    )
-    assert trained.monotone is not None  # gradient descent
-    return pd.concat(rows, ignore_index=True).assign(monotone=np.tile(trained.monotone.numpy(), len(marks)))
+    _, rows = follow(batch, config, marks, look, require_monotone=require_monotone)
+    return rows.assign(m=m)
 
 
 def measured(population: Population, tables: Tables) -> dict[str, Float[np.ndarray, " replicates"]]:
@@ -195,14 +183,9 @@ def measured(population: Population, tables: Tables) -> dict[str, Float[np.ndarr
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for JSON: six significant digits, without what is missing."""
-    rows = table.to_dict("records")
-    return [{str(key): short(v) if isinstance(v, float) else v for key, v in row.items() if v == v} for row in rows]
+    """Rows for JSON, without what is missing."""
+    return [{key: value for key, value in row.items() if value is not None} for row in json_rows(table)]
 
 
 def _named(given: dict[str, Any]) -> dict[str, Any]:
     return {"m": given["m"], "arm": given["name"]}
-
-
-def _kl(batch: Batch, loss: Float[Tensor, " replicates"]) -> Float[np.ndarray, " replicates"]:
-    return np.asarray(loss.double().cpu().numpy() - batch.population.entropy)

@@ -17,6 +17,8 @@ EXPERIMENTS = {
     "sensitivity": "linrep.experiments.sensitivity:record",
     "table3": "linrep.experiments.incomplete:table3",
     "table4": "linrep.experiments.incomplete:table4",
+    "figure6": "linrep.experiments.incomplete:figure6",
+    "incomplete": "linrep.experiments.incomplete:incomplete",
     "late_phase": "linrep.experiments.late_phase:record",
     "ablations": "linrep.experiments.ablations:record",
     "context_sets": "linrep.experiments.linear:record",

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import descent, sgd, short
+from linrep.experiments.full_tables import descent, sgd
 from linrep.history import history
 from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
-from linrep.results import Record
+from linrep.results import Record, short
 from linrep.simulate import COSINES, make_batches, setting_pace
 
 HORIZON = CLOCKS[3]

@@ -18,7 +18,7 @@ from linrep.experiments.catalogue import Size
 from linrep.experiments.paper_tables import RUNS
 from linrep.history import at_clocks, history
 from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, STEP_EFFECT, Pace, halved
-from linrep.results import Record
+from linrep.results import Record, json_rows, short
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
 from linrep.simulate import MEASURES, Simulation, setting_pace, simulate, step_effect
@@ -132,15 +132,9 @@ def slice_of(arms: pd.DataFrame, *, m: int, name: str, seeds: range) -> pd.DataF
     return per_seed(again, name)
 
 
-def short(value: float) -> float:
-    """Six significant digits."""
-    return float(f"{value:.6g}")
-
-
 def _body(arms: list[dict[str, Any]], rows: list[pd.DataFrame]) -> dict[str, Any]:
     """Arms and rows; what is not known (monotone, of SGD and Adam) is null."""
-    table = pd.concat(rows, ignore_index=True).astype({"monotone": object})
-    return {"arms": arms, "per_seed": table.where(table.notna(), None).to_dict("records")}
+    return {"arms": arms, "per_seed": json_rows(pd.concat(rows, ignore_index=True))}
 
 
 def _sizes(size: Size) -> dict[str, int]:

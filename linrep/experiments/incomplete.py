@@ -9,12 +9,11 @@ import time
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from linrep.experiments.catalogue import Size
 from linrep.experiments.incomplete_runs import Fields, frame, pace_task, seed_task
 from linrep.pilot import CLOCKS
-from linrep.results import Record, read_record, results_folder, unfinished_folder
+from linrep.results import Record, json_rows, read_record, results_folder, unfinished_folder
 from linrep.sweep import Task, run_tasks
 
 CELLS: dict[str, dict[str, Fields]] = {
@@ -88,7 +87,10 @@ def figure6(size: Size) -> Record:
 
 
 def incomplete(size: Size) -> Record:
-    """Each choice of ours varied, and SGD beside descent ("smoke": one cell of Figure 6, two seeds, clock 1,000)."""
+    """Each choice of ours varied, SGD beside descent, and half the step where a loss was seen to rise.
+
+    "smoke": one cell of Figure 6, two seeds, clock 1,000, and no half steps.
+    """
     began = time.perf_counter()
     smoke = size == "smoke"
     seeds, clock = range(2 if smoke else FEWER), CLOCKS[0] if smoke else EARLIER
@@ -102,17 +104,35 @@ def incomplete(size: Size) -> Record:
     for name, cell in cells if smoke else SGD_CELLS:
         fields = {**CELLS[name][cell], "optimizer": "sgd"}
         named[name, cell, "sgd"] = _tasks(fields, step_size=0.1, clock=CLOCKS[0] if smoke else SGD_CLOCK, seeds=seeds)
+    risen = {} if smoke else _half_steps()
+    named |= {(name, cell, "half the step"): tasks for (name, cell), tasks in risen.items()}
     runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks]))
-    varied, sampled = [], []
+    varied, sampled, halved = [], [], []
     for (name, cell, variant), tasks in named.items():
         rows = frame([next(runs) for _ in tasks])
         row = {"record": name, "cell": cell, "variant": variant}
         if variant == "sgd":
-            sampled += [{**row, **line} for line in _plain(rows)]
+            sampled += [{**row, **line} for line in json_rows(rows)]
+        elif variant == "half the step":
+            halved += [{**row, **line} for line in json_rows(rows[rows["clock"] == rows["clock"].max()])]
         else:
-            varied += [{**row, **line} for line in _plain(rows[rows["clock"] == clock])]
-    body = {"per_seed": varied, "sgd": sampled}
+            varied += [{**row, **line} for line in json_rows(rows[rows["clock"] == clock])]
+    body = {"per_seed": varied, "sgd": sampled, "halved": halved}
     return Record("incomplete", {"clock": clock}, tuple(seeds), "per_seed", body, _since(began))
+
+
+def _half_steps() -> dict[tuple[str, str], list[Task]]:
+    """The seeds whose loss was seen to rise, once more at half the step, to the clock of their cell."""
+    found: dict[tuple[str, str], list[Task]] = {}
+    for name, cells in CELLS.items():
+        rows = read_record(results_folder() / f"{name}.json").to_frame()
+        for cell, fields in cells.items():
+            how = recorded_cell(name, cell)
+            risen = rows[(rows["cell"] == cell) & (rows["clock"] == how["clock"]) & ~rows["monotone"].astype(bool)]
+            for seed in risen["seed"].tolist():
+                task = seed_task(fields, step_size=how["step_size"] / 2, clock=how["clock"], seed=seed)
+                found.setdefault((name, cell), []).append(task)
+    return found
 
 
 def recorded_cell(name: str, cell: str) -> dict[str, Any]:
@@ -142,7 +162,7 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     rows, how = [], []
     for number, (cell, fields, pace) in enumerate(zip(cells, cells.values(), paces, strict=True)):
         mine = runs[number * len(seeds) : (number + 1) * len(seeds)]
-        rows += [{"cell": cell, **line} for line in _plain(frame(mine))]
+        rows += [{"cell": cell, **line} for line in json_rows(frame(mine))]
         world = {size: sum(run[size] for run in mine) / len(mine) for size in ("contexts", "tokens")}
         how.append({"cell": cell, **fields, "runs": len(seeds), **pace, **world} | _mean_matrix(mine))
     return Record(
@@ -165,14 +185,6 @@ def _mean_matrix(runs: list[Any]) -> dict[str, Any]:
         return {}
     total = sum(np.array(run["matrix"]) for run in runs) / len(runs)
     return {"matrix": np.round(total, 4).tolist()}
-
-
-def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for JSON."""
-    table = rows.astype({"monotone": object})
-    return [
-        {str(key): value for key, value in row.items()} for row in table.where(table.notna(), None).to_dict("records")
-    ]
 
 
 def _since(began: float) -> float:

@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from torch import Tensor
 
 from linrep.errors import DivergenceError, LinrepError
-from linrep.experiments.full_tables import chosen_clock, short
+from linrep.experiments.full_tables import chosen_clock
 from linrep.geometry import cosine_matrix
+from linrep.history import Columns, follow
 from linrep.linearity import concept_vectors, measure
 from linrep.pilot import CLOCKS, PAPER_STEPS, STEP_EFFECT, STEP_GRID
+from linrep.results import json_rows, short
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
 from linrep.simulate import COSINES, MEASURES, make_batches
 from linrep.start import Tables
 from linrep.sweep import Task
-from linrep.train import LossRoseError, train
+from linrep.train import LossRoseError
 
 PILOTS = PILOT_SEEDS[:3]
 
@@ -91,28 +92,13 @@ def along(
     size = step_size if setting.optimizer == "gd" else PAPER_STEPS[setting.optimizer]
     (batch,) = make_batches(setting, (seed,))
     steps = {math.ceil(round(mark / size, 6)): mark for mark in CLOCKS if mark <= clock}
-    rows: list[dict[str, Any]] = []
 
-    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
-        kl = float(loss.double().cpu().numpy()[0] - batch.population.entropy[0])
-        found = {
-            name: short(float(value[0])) for name, value in measure(batch.population, tables).per_replicate().items()
-        }
-        rows.append({"seed": seed, "clock": steps[step], "kl": short(kl)} | found)
+    def look(_: int, tables: Tables) -> Columns:
+        return measure(batch.population, tables).per_replicate()
 
-    trained = train(
-        batch.population,
-        batch.start,
-        setting.training(size, max(steps)),
-        seeds=batch.seeds,
-        engine=setting.engine,
-        record_at=tuple(steps),
-        observe=observe,
-        require_monotone=require_monotone,
-        warn=False,
-    )
-    monotone = None if trained.monotone is None else bool(trained.monotone[0])
-    found: dict[str, Any] = {"rows": [row | {"monotone": monotone} for row in rows]}
+    config = setting.training(size, max(steps))
+    trained, table = follow(batch, config, steps, look, engine=setting.engine, require_monotone=require_monotone)
+    found: dict[str, Any] = {"rows": json_rows(table.assign(monotone=table.get("monotone")))}
     found |= {"contexts": len(batch.population.contexts), "tokens": len(batch.population.tokens)}
     if matrix:
         vectors = concept_vectors(trained.unembedding, batch.population.token_pairs)

@@ -119,6 +119,29 @@ def explained(name: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def halved() -> pd.DataFrame:
+    """The seeds whose loss was seen to rise, at the step of their cell and at half of it; a row for each cell.
+
+    Columns: how many of the runs they are, of how many the loss rises at half the step too, the largest change of
+    each cosine, and the largest change of a mean over all runs when these seeds are replaced.
+    """
+    runs = pd.DataFrame(recorded("incomplete").body["halved"])
+    lines = []
+    for (name, cell), rows in runs.groupby(["record", "cell"], sort=False):
+        own = _chosen(str(name), str(cell))
+        change = rows.set_index("seed")[list(COSINES)] - own.loc[rows["seed"], list(COSINES)]
+        line = {
+            "cell": cell,
+            "runs": len(own),
+            "rose": len(rows),
+            "at half": int((~rows["monotone"].astype(bool)).sum()),
+        }
+        line |= {f"{symbol} moves": change[column].abs().max() for column, symbol in COSINES.items()}
+        line["a mean moves"] = (change.sum() / len(own)).abs().max()
+        lines.append(line)
+    return pd.DataFrame(lines).set_index("cell")
+
+
 def sgd_against_descent() -> pd.DataFrame:
     """The paper's recipe against descent, seed by seed, at the clocks that both reached."""
     runs = pd.DataFrame(recorded("incomplete").body["sgd"])

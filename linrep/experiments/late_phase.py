@@ -14,22 +14,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from torch import Tensor
 
 from linrep.experiments import late_phase_parts as parts
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import RULE_CLOCK, short
+from linrep.experiments.full_tables import RULE_CLOCK
 from linrep.experiments.late_phase_worlds import arms, batch_of
+from linrep.history import Columns, follow
 from linrep.linearity import measure
 from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Batch
-from linrep.results import Record, unfinished_folder
+from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace
 from linrep.start import Tables
 from linrep.stats import estimate
 from linrep.sweep import Task, run_tasks
 from linrep.theory.interaction import product_floor
-from linrep.train import train
 
 NAME = "late_phase"
 HORIZON = CLOCKS[4]
@@ -113,22 +112,13 @@ def along(
     """
     marks = {math.ceil(round(mark / step_size, 6)) * finer: mark for mark in marks_to(clock)}
     split_at = set(list(marks)[::-2])
-    rows: list[pd.DataFrame] = []
 
-    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
-        values = {"kl": loss.numpy() - batch.population.entropy}
-        values |= measure(batch.population, tables).per_replicate()
-        if whole and step in split_at:
-            values |= taken_apart(batch, tables)
-        rows.append(pd.DataFrame({"seed": batch.seeds, "clock": marks[step]} | values))
+    def look(step: int, tables: Tables) -> Columns:
+        values = measure(batch.population, tables).per_replicate()
+        return values | taken_apart(batch, tables) if whole and step in split_at else values
 
     config = Setting(concepts=batch.population.concepts).training(step_size / finer, max(marks))
-    trained = train(
-        batch.population, batch.start, config, seeds=batch.seeds, record_at=list(marks), observe=observe, warn=False
-    )
-    assert trained.monotone is not None  # gradient descent
-    found = pd.concat(rows, ignore_index=True)
-    found["monotone"] = np.tile(trained.monotone.numpy(), len(marks))
+    _, found = follow(batch, config, marks, look)
     return found, _at_the_end(batch, found)
 
 
@@ -167,8 +157,7 @@ def largest_shift(whole: pd.DataFrame, half: pd.DataFrame) -> float:
 def per_seed(table: pd.DataFrame) -> list[dict[str, Any]]:
     """One row for each seed, six significant digits."""
     kept = ["floor", "peak", "top", "kl at top", "kl", "unembedding", "interactions", "counts"]
-    rows = table.reset_index()[["seed", *kept]].to_dict("records")
-    return [{str(name): short(v) if isinstance(v, float) else v for name, v in row.items()} for row in rows]
+    return json_rows(table.reset_index()[["seed", *kept]])
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from linrep.experiments.catalogue import Size
-from linrep.experiments.full_tables import SMOKE, adam, descent, sgd, short
+from linrep.experiments.full_tables import SMOKE, adam, descent, sgd
 from linrep.experiments.paper_tables import RUNS
 from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
-from linrep.results import Record, read_record, results_folder, unfinished_folder
+from linrep.results import Record, read_record, results_folder, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
 from linrep.stats import estimate
