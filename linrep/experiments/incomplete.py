@@ -71,6 +71,10 @@ SGD_CELLS, SGD_CLOCK = (("table3", "50 masks"), ("table4", "m = 10")), CLOCKS[2]
 """Where, and to what clock, the paper's recipe is run beside descent."""
 
 
+WITHOUT_EDGES = ("m = 7, k = 5", "m = 7, k = 6")
+"""Cells of Figure 6 that are followed on worlds without edges too: their cosines were seen to fall late."""
+
+
 def table3(size: Size) -> Record:
     """All tokens, 50 or 100 masks, ten runs; with the cosines of concept with concept (Figure 7a)."""
     return _record("table3", size, matrix=True)
@@ -87,9 +91,9 @@ def figure6(size: Size) -> Record:
 
 
 def incomplete(size: Size) -> Record:
-    """Each choice of ours varied, SGD beside descent, and half the step where a loss was seen to rise.
+    """Each choice of ours varied, SGD beside descent, half the step where a loss was seen to rise, and no edges.
 
-    "smoke": one cell of Figure 6, two seeds, clock 1,000, and no half steps.
+    "smoke": one cell of Figure 6, two seeds, clock 1,000, and neither of the last two.
     """
     began = time.perf_counter()
     smoke = size == "smoke"
@@ -117,7 +121,7 @@ def incomplete(size: Size) -> Record:
             halved += [{**row, **line} for line in json_rows(rows[rows["clock"] == rows["clock"].max()])]
         else:
             varied += [{**row, **line} for line in json_rows(rows[rows["clock"] == clock])]
-    body = {"per_seed": varied, "sgd": sampled, "halved": halved}
+    body = {"per_seed": varied, "sgd": sampled, "halved": halved} | ({} if smoke else _without_edges())
     return Record("incomplete", {"clock": clock}, tuple(seeds), "per_seed", body, _since(began))
 
 
@@ -133,6 +137,18 @@ def _half_steps() -> dict[tuple[str, str], list[Task]]:
                 task = seed_task(fields, step_size=how["step_size"] / 2, clock=how["clock"], seed=seed)
                 found.setdefault((name, cell), []).append(task)
     return found
+
+
+def _without_edges() -> dict[str, list[dict[str, Any]]]:
+    """Two cells of Figure 6 on independent concepts: the same seeds, paces of their own."""
+    fields = {cell: {**CELLS["figure6"][cell], "edges": 0.0} for cell in WITHOUT_EDGES}
+    planned = [pace_task(each, horizon=CLOCKS[-1]) for each in fields.values()]
+    paces = dict(zip(fields, _done("incomplete", planned, label="paces"), strict=True))
+    rows = []
+    for cell, each in fields.items():
+        tasks = _tasks(each, step_size=paces[cell]["step_size"], clock=CLOCKS[-1], seeds=range(RUNS))
+        rows += [{"cell": cell, **line} for line in json_rows(frame(_done("incomplete", tasks, label="no edges")))]
+    return {"without edges": rows, "paces": [{"cell": cell, **pace} for cell, pace in paces.items()]}
 
 
 def recorded_cell(name: str, cell: str) -> dict[str, Any]:

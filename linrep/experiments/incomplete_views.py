@@ -1,12 +1,13 @@
 """What the chapter on incomplete worlds shows: the records beside the paper's numbers, and what other choices do."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from linrep.experiments.beside_paper import as_cells, comparison_lines
-from linrep.experiments.incomplete import CELLS, recorded_cell
+from linrep.experiments.incomplete import CELLS, WITHOUT_EDGES, recorded_cell
 from linrep.experiments.incomplete_runs import along, frame
 from linrep.experiments.paper_tables import FIGURE6, TABLE3, TABLE4, Cell
 from linrep.experiments.table_views import recorded
@@ -75,6 +76,28 @@ def read_off() -> pd.DataFrame:
         for name, (k, symbol) in where.items()
     ]
     return pd.DataFrame(lines).set_index("read off")
+
+
+def falls(first: int, last: int) -> pd.DataFrame:
+    """How far U and E fall from a clock to a later one in fewer dimensions, with edges and without, on the same seeds.
+
+    Columns: the means at both clocks, their difference with its standard error, at how many seeds it is above zero, at
+    how many the loss never rose, and the median KL divergence (nats) at both clocks.
+    """
+    free = pd.DataFrame(recorded("incomplete").body["without edges"])
+    rows = {"edges": recorded("figure6").to_frame(), "no edges": free}
+    lines = []
+    for cell, (worlds, table), (column, symbol) in product(WITHOUT_EDGES, rows.items(), list(COSINES.items())[:2]):
+        mine = table[table["cell"] == cell]
+        early, late = (mine[mine["clock"] == clock].set_index("seed") for clock in (first, last))
+        change = (early[column] - late[column]).to_numpy(float)
+        fall = estimate(change)
+        line = {"cell": cell, "worlds": worlds, "cosine": symbol}
+        line |= {f"{first:,}": early[column].mean(), f"{last:,}": late[column].mean()}
+        line |= {"fall": fall.mean, "fall ±": fall.stderr, "runs": fall.count, "falling": int((change > 0).sum())}
+        line |= {"monotone": int(late["monotone"].sum())}
+        lines.append(line | {f"KL {first:,}": early["kl"].median(), f"KL {last:,}": late["kl"].median()})
+    return pd.DataFrame(lines).set_index(["cell", "worlds", "cosine"])
 
 
 def matrix(cell: str) -> pd.DataFrame:
