@@ -79,7 +79,7 @@ def test_no_step_at_all_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         incomplete_runs.pace(SMALL, CLOCKS[1])
 
 
-@pytest.mark.parametrize("name", ["table3", "table4"])
+@pytest.mark.parametrize("name", ["table3", "table4", "figure6"])
 def test_a_record_has_every_cell_seed_and_clock_with_finite_numbers(name: str) -> None:
     record = incomplete_views.recorded(name)
     rows = record.to_frame()
@@ -184,3 +184,57 @@ print(len(found.runs[0].batch.population.contexts), resource.getrusage(resource.
     contexts, peak = map(int, run.stdout.split())
     assert contexts > 5000
     assert peak * 1024 < 2e9, "bytes; ru_maxrss is in kilobytes on Linux"
+
+
+def _row(seed: int, clock: int, cosine: float, *, cell: str = "one", monotone: bool = True) -> dict[str, Any]:
+    return {"cell": cell, "seed": seed, "clock": clock, "monotone": monotone} | dict.fromkeys(MEASURES, cosine)
+
+
+def test_half_the_step_replaces_the_seeds_whose_loss_rose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of four seeds are run again; one of them rises again; cosines move by .02 and −.01, the mean by .0025."""
+    own = Record("table4", {}, (), "per_seed", {"per_seed": [_row(seed, 1000, 0.5) for seed in range(4)]}, 1.0)
+    again = [_row(1, 1000, 0.52), _row(3, 1000, 0.49, monotone=False)]
+    varied = Record("incomplete", {}, (), "halved", {"halved": [{"record": "table4"} | row for row in again]}, 1.0)
+    monkeypatch.setattr(incomplete_views, "recorded", {"incomplete": varied, "table4": own}.__getitem__)
+    monkeypatch.setattr(incomplete_views, "recorded_cell", lambda name, cell: {"clock": 1000})
+    line = incomplete_views.halved().loc["one"]
+    assert (line["runs"], line["rose"], line["rise at half"]) == (4, 2, 1)
+    assert line["U moves"] == pytest.approx(0.02)
+    assert line["a mean moves"] == pytest.approx(0.0025)
+
+
+def test_falls_are_paired_by_seed_and_told_apart_by_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = incomplete.WITHOUT_EDGES
+
+    def rows(falls: tuple[float, float]) -> list[dict[str, Any]]:
+        late = [(seed, 0.9 - falls[seed]) for seed in (1, 0)]  # in another order than the early ones
+        return [
+            row
+            for cell in cells
+            for row in [_row(seed, 1000, 0.9, cell=cell) for seed in (0, 1)]
+            + [_row(seed, 3162, cosine, cell=cell, monotone=seed == 0) for seed, cosine in late]
+        ]
+
+    own = Record("figure6", {}, (), "per_seed", {"per_seed": rows((0.1, 0.3))}, 1.0)
+    free = Record("incomplete", {}, (), "without edges", {"without edges": rows((-0.1, 0.0))}, 1.0)
+    monkeypatch.setattr(incomplete_views, "recorded", {"incomplete": free, "figure6": own}.__getitem__)
+    table = incomplete_views.falls(1000, 3162)
+    with_edges, without = table.loc[(cells[0], "edges", "U")], table.loc[(cells[0], "no edges", "U")]
+    assert (with_edges["fall"], with_edges["falling"]) == (pytest.approx(0.2), 2)
+    assert (without["fall"], without["falling"]) == (pytest.approx(-0.05), 0)
+    assert with_edges["monotone"] == 1
+    assert with_edges["fall ±"] == pytest.approx(0.1)
+
+
+def test_seeds_run_at_half_the_step_are_those_whose_loss_was_seen_to_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = "50 masks"
+    rows = [_row(seed, clock, 0.5, cell=cell, monotone=seed != 2) for seed in range(4) for clock in (1000, 3162)]
+    record = Record("table3", {}, (), "per_seed", {"per_seed": rows}, 1.0)
+    monkeypatch.setattr(incomplete, "CELLS", {"table3": {cell: SMALL}})
+    monkeypatch.setattr(incomplete, "read_record", lambda path: record)
+    monkeypatch.setattr(incomplete, "recorded_cell", lambda name, cell: {"clock": 3162, "step_size": 8.0})
+    ((place, tasks),) = incomplete._half_steps().items()
+    assert place == ("table3", cell)
+    assert [(task.arguments["seed"], task.arguments["step_size"], task.arguments["clock"]) for task in tasks] == [
+        (2, 4.0, 3162)
+    ]

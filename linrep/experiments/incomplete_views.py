@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def falls(first: int, last: int) -> pd.DataFrame:
         early, late = (mine[mine["clock"] == clock].set_index("seed") for clock in (first, last))
         change = (early[column] - late[column]).to_numpy(float)
         fall = estimate(change)
-        line = {"cell": cell, "worlds": worlds, "cosine": symbol}
+        line: dict[str, Any] = {"cell": cell, "worlds": worlds, "cosine": symbol}
         line |= {f"{first:,}": early[column].mean(), f"{last:,}": late[column].mean()}
         line |= {"fall": fall.mean, "fall ±": fall.stderr, "runs": fall.count, "falling": int((change > 0).sum())}
         line |= {"monotone": int(late["monotone"].sum())}
@@ -157,7 +158,7 @@ def halved() -> pd.DataFrame:
             "cell": cell,
             "runs": len(own),
             "rose": len(rows),
-            "at half": int((~rows["monotone"].astype(bool)).sum()),
+            "rise at half": int((~rows["monotone"].astype(bool)).sum()),
         }
         line |= {f"{symbol} moves": change[column].abs().max() for column, symbol in COSINES.items()}
         line["a mean moves"] = (change.sum() / len(own)).abs().max()
