@@ -20,6 +20,7 @@ from linrep.pilot import CLOCKS, STEP_EFFECT, Pace
 from linrep.population import Population, complete_population
 from linrep.setting import Setting
 from linrep.simulate import COSINES, simulate
+from linrep.spectrum import degree_weights, walsh
 from linrep.start import Tables, initial_tables
 from linrep.theory.interaction import explicit_model, log_odds_ratio, product_floor, token_squares, total_correlation
 
@@ -95,7 +96,7 @@ def test_with_singles_keeps_odds_ratios_and_takes_single_concepts(monkeypatch: p
 def test_degree_weights_add_up_to_the_norm(concepts: int) -> None:
     population = world(concepts)
     table = random_tables(population)[1]
-    weights = parts.degree_weights(table, population.tokens)
+    weights = degree_weights(table, population.tokens)
     assert torch.allclose(weights.sum(dim=-1), table.square().sum(dim=-1).mean(dim=-1))
     values = table @ table[:, :1].mT  # any function of the tokens
     inside = parts.agreeing_weights(values.mT.expand(-1, len(population.contexts), -1), population)
@@ -103,13 +104,13 @@ def test_degree_weights_add_up_to_the_norm(concepts: int) -> None:
     squares = (values.mT.square() * agrees).sum(dim=-1) / agrees.sum(dim=-1)
     assert torch.allclose(inside.sum(dim=-1), squares)
     with pytest.raises(InputError, match="needs all 4"):
-        parts.walsh(population.tokens[:3, :2])
+        walsh(population.tokens[:3, :2])
 
 
 def test_a_straight_table_has_no_degree_above_one() -> None:
     tokens = world().tokens
     straight = torch.from_numpy(2.0 * tokens - 1)[None]
-    weights = parts.degree_weights(straight, tokens)
+    weights = degree_weights(straight, tokens)
     assert float(weights[:, 2:].abs().max()) < ROUNDING
     assert float(weights[:, 1]) == pytest.approx(3)
 

@@ -25,6 +25,7 @@ from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Batch
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace
+from linrep.spectrum import degree_weights
 from linrep.start import Tables
 from linrep.stats import estimate
 from linrep.sweep import Task, run_tasks
@@ -128,7 +129,7 @@ def taken_apart(batch: Batch, tables: Tables) -> dict[str, Float[np.ndarray, " r
     split = parts.split(population, tables)
     found = {name: parts.by_known(getattr(split, name), population).numpy() for name in MOMENTS}
     gap = parts.logit_gap(population, tables)
-    weights = parts.degree_weights(tables[1], population.tokens)
+    weights = degree_weights(tables[1], population.tokens)
     values = {name: table.sum(axis=1) for name, table in found.items()}
     for known in range(population.concepts + 1):
         values[f"known {known}"] = sum(table[:, known] for table in found.values())

@@ -16,6 +16,7 @@ from torch import Tensor
 from linrep.contexts import UNKNOWN
 from linrep.errors import InputError, LinrepError
 from linrep.population import Population
+from linrep.spectrum import walsh
 from linrep.start import Tables
 
 SAME, ROUNDS = 1e-12, 2000
@@ -80,32 +81,6 @@ def with_singles(own: Table, target: Table, tokens: Int[np.ndarray, "tokens conc
         if float((found @ ones - wanted).abs().max()) < SAME:
             return found
     raise LinrepError(f"single-concept probabilities do not agree within {SAME:g} after {ROUNDS} rounds")
-
-
-def walsh(tokens: Int[np.ndarray, "tokens concepts"]) -> tuple[Float[Tensor, "sets tokens"], Int[np.ndarray, " sets"]]:
-    """χ_S(c) = Π_{i in S} (2c_i − 1) for every set S of concepts, and |S|; the sets are in the order of the tokens.
-
-    Raises:
-        InputError: tokens that are not all 2^m.
-    """
-    m = tokens.shape[1]
-    if len(tokens) != 1 << m:
-        raise InputError(f"{len(tokens)} tokens of {m} concepts; a Walsh transform needs all {1 << m}")
-    sign = 1 - 2.0 * (((tokens[:, None, :] == 1) & (tokens[None, :, :] == 0)).sum(axis=-1) % 2)
-    return torch.from_numpy(sign), tokens.sum(axis=1)
-
-
-def degree_weights(
-    table: Float[Tensor, "*batch tokens dim"], tokens: Int[np.ndarray, "tokens concepts"]
-) -> Float[Tensor, "*batch degrees"]:
-    """Σ_{|S| = r} |b_S|² for r = 0..m, g(c) = Σ_S χ_S(c) b_S: they add up to the mean of |g(c)|².
-
-    Raises:
-        InputError: tokens that are not all 2^m.
-    """
-    functions, degree = walsh(tokens)
-    squares = (functions @ table.double() / len(tokens)).square().sum(dim=-1)
-    return torch.stack([squares[..., degree == r].sum(dim=-1) for r in range(tokens.shape[1] + 1)], dim=-1)
 
 
 def agreeing_weights(values: Table, population: Population) -> Float[Tensor, "replicates contexts degrees"]:
