@@ -11,6 +11,7 @@ from torch import Tensor
 
 from linrep.engine.choice import Engine
 from linrep.linearity import measure
+from linrep.loss import Loss, PopulationLoss
 from linrep.pilot import CLOCKS, Batch, Pace, clock_of
 from linrep.setting import Setting
 from linrep.simulate import make_batches
@@ -58,6 +59,7 @@ def follow(
     marks: Mapping[int, float],
     look: Look,
     *,
+    loss: Loss | None = None,
     engine: Engine = "auto",
     require_monotone: bool = False,
 ) -> tuple[Trained, pd.DataFrame]:
@@ -66,6 +68,7 @@ def follow(
     Args:
         marks: the clock to note for each number of steps at which to look, ascending; 0 is the start.
         look: from the number of steps and the tables to columns, each with a value for every replicate.
+        loss: what is descended in place of the exact cross-entropy; kl is that of the cross-entropy all the same.
         require_monotone: end with LossRoseError when a loss is seen to rise.
 
     Returns:
@@ -76,9 +79,12 @@ def follow(
         DivergenceError, LossRoseError: as `linrep.train.train` raises them.
     """
     rows: list[pd.DataFrame] = []
+    start = batch.start[0]
+    exact = loss and PopulationLoss.of(batch.population, dtype=start.dtype, device=str(start.device))
 
-    def observe(step: int, tables: Tables, loss: Float[Tensor, " replicates"]) -> None:
-        kl = loss.double().cpu().numpy() - batch.population.entropy
+    def observe(step: int, tables: Tables, value: Float[Tensor, " replicates"]) -> None:
+        value = exact.value(tables) if exact else value
+        kl = value.double().cpu().numpy() - batch.population.entropy
         rows.append(
             pd.DataFrame({"seed": list(batch.seeds), "clock": marks[step], "kl": kl} | dict(look(step, tables)))
         )
@@ -88,6 +94,7 @@ def follow(
         batch.start,
         config,
         seeds=batch.seeds,
+        loss=loss,
         engine=engine,
         record_at=tuple(marks),
         observe=observe,

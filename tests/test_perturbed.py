@@ -1,0 +1,92 @@
+"""Losses with one thing added: gradients against autograd, noise against minibatches."""
+
+import numpy as np
+import pytest
+import torch
+
+from linrep.concepts import ConceptGraph
+from linrep.errors import InputError
+from linrep.loss import PopulationLoss
+from linrep.minibatches import Minibatches, minibatch_gradient
+from linrep.perturbed import Decayed, Noisy, sampling_variance
+from linrep.population import Population, complete_population
+from linrep.start import Tables
+
+SEEDS = (3, 4)
+
+
+def world() -> Population:
+    return complete_population([ConceptGraph.random(2, seed=seed) for seed in SEEDS])
+
+
+def tables(population: Population, *, dim: int = 3) -> Tables:
+    draw = torch.Generator().manual_seed(0)
+    shapes = (len(population.contexts), len(population.tokens))
+    f, g = (torch.randn(2, rows, dim, generator=draw, dtype=torch.float64) for rows in shapes)
+    return f, g
+
+
+def exact(population: Population) -> PopulationLoss:
+    return PopulationLoss.of(population, dtype=torch.float64, device="cpu")
+
+
+def test_the_gradient_of_a_decayed_loss_is_that_of_autograd() -> None:
+    population = world()
+    loss = Decayed(exact(population), 0.3)
+    f, g = (table.requires_grad_() for table in tables(population))
+    logs = (f @ g.mT).log_softmax(dim=-1)
+    wanted = -(torch.from_numpy(population.pair_probability) * logs).sum(dim=(1, 2))
+    wanted = wanted + 0.15 * (f.square().sum(dim=(1, 2)) + g.square().sum(dim=(1, 2)))
+    slopes = torch.autograd.grad(wanted.sum(), (f, g))
+    value, gradient = loss.value_and_gradient((f.detach(), g.detach()))
+    assert torch.allclose(value, wanted.detach())
+    assert all(torch.allclose(one, other) for one, other in zip(gradient, slopes, strict=True))
+
+
+def test_the_variance_of_one_pair_is_that_of_drawn_minibatches() -> None:
+    """Minibatches of one pair: mean square less squared mean, over 40,000 draws of each replicate."""
+    population, draws = world(), 40_000
+    both = tables(population)
+    _, gradient = exact(population).value_and_gradient(both)
+    minibatches = Minibatches(population, seeds=SEEDS, batch=1, device="cpu")
+    square = torch.zeros(2, dtype=torch.float64)
+    for _ in range(draws):
+        contexts, tokens = minibatches.next()
+        _, rows, of_unembedding = minibatch_gradient(both, contexts, tokens)
+        square += rows.square().sum(dim=(1, 2)) + of_unembedding.square().sum(dim=(1, 2))
+    drawn = square / draws - sum(slope.square().sum(dim=(1, 2)) for slope in gradient)
+    np.testing.assert_allclose(drawn, sampling_variance(exact(population), both, gradient), rtol=0.03)
+
+
+def test_noise_has_the_variance_asked_for_and_no_mean() -> None:
+    population, draws = world(), 4000
+    both = tables(population)
+    value, gradient = exact(population).value_and_gradient(both)
+    noisy = Noisy(exact(population), batch=5, seeds=SEEDS)
+    found = [noisy.value_and_gradient(both) for _ in range(draws)]
+    assert all(torch.equal(each, value) for each, _ in found)
+    apart = torch.stack(
+        [torch.cat([s - t for s, t in zip(slopes, gradient, strict=True)], dim=1) for _, slopes in found]
+    )
+    total = apart.square().sum(dim=(2, 3)).mean(dim=0)
+    np.testing.assert_allclose(total, sampling_variance(exact(population), both, gradient) / 5, rtol=0.03)
+    error = apart.std(dim=0) / draws**0.5
+    assert float((apart.mean(dim=0) / error).abs().max()) < 4.5
+
+
+def test_the_noise_of_a_replicate_does_not_depend_on_the_others() -> None:
+    population = world()
+    both = tables(population)
+    together = Noisy(exact(population), batch=5, seeds=SEEDS).value_and_gradient(both)[1]
+    alone = complete_population([ConceptGraph.random(2, seed=SEEDS[1])])
+    second = (both[0][1:], both[1][1:])
+    single = Noisy(exact(alone), batch=5, seeds=SEEDS[1:]).value_and_gradient(second)[1]
+    assert all(torch.allclose(one[1:], other) for one, other in zip(together, single, strict=True))
+
+
+def test_bad_amounts_are_refused() -> None:
+    for decay in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match=r"decay is .*; it must be a positive number"):
+            Decayed(exact(world()), decay)
+    with pytest.raises(InputError, match="batch is 0; it must be 1 or more"):
+        Noisy(exact(world()), batch=0, seeds=SEEDS)
