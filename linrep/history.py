@@ -80,7 +80,9 @@ def follow(
     """
     rows: list[pd.DataFrame] = []
     start = batch.start[0]
-    exact = loss and PopulationLoss.of(batch.population, dtype=start.dtype, device=str(start.device))
+    exact = None
+    if loss is not None:
+        exact = PopulationLoss.of(batch.population, dtype=start.dtype, device=str(start.device))
 
     def observe(step: int, tables: Tables, value: Float[Tensor, " replicates"]) -> None:
         value = exact.value(tables) if exact else value
