@@ -18,7 +18,7 @@ from sweep_tasks import logged_tasks, numbers, root, started
 
 from linrep.errors import DivergenceError, LinrepError, TooLargeError
 from linrep.setting import Setting
-from linrep.sweep import Task, run_tasks, sweep
+from linrep.sweep import Task, executors, run_tasks, sweep
 from linrep.sweep.executors import _cores
 from linrep.sweep.fingerprint import fingerprint
 from linrep.sweep.store import Store
@@ -178,3 +178,13 @@ def test_what_no_worker_of_a_cluster_can_hold_is_refused(tmp_path: Path, cluster
     with pytest.raises(TooLargeError, match=r"4,782,969 contexts by .* would take .*; 2.0 GB is available"):
         sweep({"concepts": [14]}, seeds=range(20), folder=tmp_path / "runs", cluster=cluster.scheduler_address)
     assert not (tmp_path / "runs").exists()
+
+
+def test_own_workers_are_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    for asked, workers in (("", 3), ("2", 2), ("1", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert executors.own_workers() == workers
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.setattr(executors, "find_spec", lambda name: None)
+    assert executors.own_workers() == 0

@@ -14,7 +14,7 @@ from linrep.experiments.catalogue import Size
 from linrep.experiments.incomplete_runs import Fields, frame, pace_task, seed_task
 from linrep.pilot import CLOCKS
 from linrep.results import Record, json_rows, read_record, results_folder, unfinished_folder
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 
 CELLS: dict[str, dict[str, Fields]] = {
     "table3": {"50 masks": {"concepts": 10, "masks": 50}, "100 masks": {"concepts": 10, "masks": 100}},
@@ -110,7 +110,7 @@ def incomplete(size: Size) -> Record:
         named[name, cell, "sgd"] = _tasks(fields, step_size=0.1, clock=CLOCKS[0] if smoke else SGD_CLOCK, seeds=seeds)
     risen = {} if smoke else _half_steps()
     named |= {(name, cell, "half the step"): tasks for (name, cell), tasks in risen.items()}
-    runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks]))
+    runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks], size=size))
     varied, sampled, halved = [], [], []
     for (name, cell, variant), tasks in named.items():
         rows = frame([next(runs) for _ in tasks])
@@ -168,18 +168,18 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     cells, seeds = (CELLS[name], range(RUNS)) if size == "paper" else (SMOKE[name], range(3))
     horizons = [HORIZONS.get(cell, CLOCKS[-1]) if size == "paper" else CLOCKS[1] for cell in cells]
     planned = [pace_task(fields, horizon=end) for fields, end in zip(cells.values(), horizons, strict=True)]
-    paces = _done(name, planned, label="paces")
+    paces = _done(name, planned, size=size, label="paces")
     tasks = [
         seed_task(fields, step_size=pace["step_size"], clock=end, seed=seed, matrix=matrix)
         for fields, pace, end in zip(cells.values(), paces, horizons, strict=True)
         for seed in seeds
     ]
-    runs = _done(name, tasks)
+    runs = _done(name, tasks, size=size)
     rows, how = [], []
     for number, (cell, fields, pace) in enumerate(zip(cells, cells.values(), paces, strict=True)):
         mine = runs[number * len(seeds) : (number + 1) * len(seeds)]
         rows += [{"cell": cell, **line} for line in json_rows(frame(mine))]
-        world = {size: sum(run[size] for run in mine) / len(mine) for size in ("contexts", "tokens")}
+        world = {of: sum(run[of] for run in mine) / len(mine) for of in ("contexts", "tokens")}
         how.append({"cell": cell, **fields, "runs": len(seeds), **pace, **world} | _mean_matrix(mine))
     return Record(
         name, {"clocks": list(CLOCKS)}, tuple(seeds), "per_seed", {"cells": how, "per_seed": rows}, _since(began)
@@ -190,9 +190,10 @@ def _tasks(fields: Fields, *, step_size: float, clock: int, seeds: range) -> lis
     return [seed_task(fields, step_size=step_size, clock=clock, seed=seed) for seed in seeds]
 
 
-def _done(name: str, tasks: list[Task], *, label: str = "runs") -> list[Any]:
-    """The results of tasks; what is finished waits on disk until the record is made."""
-    return run_tasks(tasks, folder=unfinished_folder(name), progress=True, label=f"{name}, {label}")
+def _done(name: str, tasks: list[Task], *, size: Size = "paper", label: str = "runs") -> list[Any]:
+    """The results of tasks, on a core each; what is finished waits on disk until the record is made."""
+    workers = own_workers() if size == "paper" else 0
+    return run_tasks(tasks, folder=unfinished_folder(name), workers=workers, progress=True, label=f"{name}, {label}")
 
 
 def _mean_matrix(runs: list[Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from linrep.sweep.executors import own_workers
 from linrep.sweep.run import run_tasks
 from linrep.sweep.task import Task
 
 if TYPE_CHECKING:
     from linrep.sweep.simulations import sweep
 
-__all__ = ["Task", "run_tasks", "sweep"]
+__all__ = ["Task", "own_workers", "run_tasks", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 from linrep.errors import InputError, LinrepError
@@ -100,6 +101,12 @@ def check_executor(workers: int, cluster: str | None) -> None:
             raise InputError(
                 "workers and clusters need dask.distributed, which is not installed: pip install distributed"
             ) from None
+
+
+def own_workers() -> int:
+    """A process for each core, for tasks that each keep one core busy; 0 where there is one, or no dask.distributed."""
+    cores = _cores()
+    return cores if cores > 1 and find_spec("distributed") is not None else 0
 
 
 @contextmanager
