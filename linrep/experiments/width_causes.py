@@ -82,16 +82,24 @@ def record(size: Size) -> Record:
 
 
 def arm(
-    k: int, name: str, clock: int, seeds: int, start: Literal["linear", "small"] = "small"
+    k: int,
+    name: str,
+    clock: int,
+    seeds: int,
+    start: Literal["linear", "small"] = "small",
+    step_size: float | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """One arm: how it was run (arms, one row), and a row for each seed and each of `CLOCKS` (per_seed).
+
+    Args:
+        step_size: None for the arm's rate, or what the rules find.
 
     Raises:
         DivergenceError: training left the finite numbers.
     """
     setting = Setting(concepts=M, dim=k, init_scale=SCALE if start == "small" else None)
     given = ARMS[name]
-    step_size = _step(setting, given, clock)
+    step_size = step_size or _step(setting, given, clock)
     rows = pd.concat([_train(batch, given, step_size, clock) for batch in make_batches(setting, range(seeds))])
     place = {"k": k, "start": start, "arm": name}
     columns = ["seed", "clock", "kl", "unembedding", "embedding", "matched", "between", "imbalance", "g degree 1"]

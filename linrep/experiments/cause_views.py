@@ -1,0 +1,100 @@
+"""What the chapter on causes shows: each arm against descent, seed by seed, and the paper's recipe in wider spaces."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from linrep.experiments.beside_paper import as_cells
+from linrep.experiments.width_causes import ARMS, NAME, RECIPE_DIMS, arm
+from linrep.experiments.width_views import recorded
+from linrep.results import require_agreement
+from linrep.simulate import COSINES
+from linrep.stats import Comparison, compare_paired
+
+SHOWN = COSINES | {"between": "between"}
+
+
+def rows_of(k: int, name: str, *, start: str = "small", clock: int | None = None) -> pd.DataFrame:
+    """The seeds of an arm at a clock, or at the last one."""
+    record = recorded(NAME)
+    table = record.to_frame()
+    at = record.config["clock"] if clock is None else clock
+    mine = (table["k"] == k) & (table["arm"] == name) & (table["start"] == start) & (table["clock"] == at)
+    found: pd.DataFrame = table[mine].set_index("seed")
+    return found
+
+
+def arms_table(k: int, names: Sequence[str] = tuple(ARMS)) -> pd.DataFrame:
+    """Means over seeds at the last clock: KL divergence (nats), the cosines, imbalance and the share of degree one."""
+    lines = []
+    for name in names:
+        rows = rows_of(k, name)
+        line = {"arm": name, "KL": rows["kl"].mean()} | {
+            symbol: rows[column].mean() for column, symbol in SHOWN.items()
+        }
+        lines.append(line | {"imbalance": rows["imbalance"].mean(), "degree 1": rows["g degree 1"].mean()})
+    return pd.DataFrame(lines).set_index("arm")
+
+
+def against(k: int, names: Sequence[str], *, base: str = "descent", clock: int | None = None) -> pd.DataFrame:
+    """Each arm less the base, seed by seed, at a clock or at the last: differences, intervals and verdicts."""
+    lines = [
+        {"arm": name, "cosine": symbol} | as_cells(_paired(k, name, base, column, clock=clock))
+        for name in names
+        for column, symbol in SHOWN.items()
+    ]
+    return pd.DataFrame(lines).set_index(["arm", "cosine"])
+
+
+def effect_grid(k: int, names: Sequence[str]) -> pd.DataFrame:
+    """What every arm adds to each cosine, with half the width of its 90 % interval in the column beside it."""
+    table = against(k, names)
+    wide = pd.DataFrame(index=pd.Index(names, name="arm"))
+    for symbol in SHOWN.values():
+        part = table.xs(symbol, level="cosine")
+        wide[symbol], wide[f"{symbol} ±"] = part["difference"], (part["high"] - part["low"]) / 2
+    return wide
+
+
+def equal_ratio(k: int, names: Sequence[str]) -> pd.DataFrame:
+    """All pairs of some arms against each other in U: does anything but rate over batch matter?"""
+    lines = [
+        {"arm": first, "other": second} | as_cells(_paired(k, first, second, "unembedding"))
+        for first, second in combinations(names, 2)
+    ]
+    return pd.DataFrame(lines).set_index(["arm", "other"])
+
+
+def recipe() -> pd.DataFrame:
+    """The paper's SGD from the linear start in wider spaces, beside descent: U and E, and U's paired difference."""
+    lines = []
+    for k in RECIPE_DIMS:
+        sgd, descent = (rows_of(k, name, start="linear") for name in ("SGD 0.1, 100", "descent"))
+        values = (sgd["unembedding"].to_numpy(float), descent.loc[sgd.index, "unembedding"].to_numpy(float))
+        line = {"k": k, "KL": sgd["kl"].mean(), "U": sgd["unembedding"].mean(), "U ±": sgd["unembedding"].sem()}
+        line |= {"E": sgd["embedding"].mean(), "descent, U": descent["unembedding"].mean()}
+        lines.append(line | as_cells(compare_paired(*values)))
+    return pd.DataFrame(lines).set_index("k")
+
+
+def require_live(slices: Sequence[tuple[int, str, int, int]], *, tolerance: float) -> int:
+    """Run some seeds of some arms (k, arm, clock, seeds) again and hold them to the record; how many it was.
+
+    Raises:
+        LinrepError: a number differs from that on record by more than the tolerance.
+    """
+    record, count = recorded(NAME), 0
+    steps = {(row["k"], row["arm"]): row["step_size"] for row in record.body["arms"] if row["start"] == "small"}
+    columns, on = ["kl", *COSINES, "between"], ["k", "start", "arm", "seed", "clock"]
+    for k, name, clock, seeds in slices:
+        live = pd.DataFrame(arm(k, name, clock, seeds, step_size=steps[k, name])["per_seed"])
+        require_agreement(record.to_frame(), live, on=on, columns=columns, tolerance=tolerance)
+        count += seeds
+    return count
+
+
+def _paired(k: int, name: str, base: str, column: str, *, clock: int | None = None) -> Comparison:
+    first, second = (rows_of(k, each, clock=clock)[column] for each in (name, base))
+    return compare_paired(first.to_numpy(float), np.asarray(second.loc[first.index], dtype=float))
