@@ -42,7 +42,6 @@ ARMS: dict[str, Arm] = {
     "noise 1, 20": {"how": "noise", "rate": 1.0, "batch": 20},
     "step x 2": {"times": 2},
     "step x 4": {"times": 4},
-    "step x 8": {"times": 8},
     "decay 1e-05": {"how": "decay", "by": 1e-5},
     "decay 0.0001": {"how": "decay", "by": 1e-4},
     "decay 0.001": {"how": "decay", "by": 1e-3},
