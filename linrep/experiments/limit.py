@@ -57,6 +57,19 @@ def candidate_value(margins: cube_margin.Pattern) -> float:
     return cube_margin.nuclear_norm(cube_margin.degree_sizes(margins))
 
 
+def linearity_by_candidate(sizes: Sequence[int]) -> dict[str, pd.Series]:
+    """U by m of the linear logits, the pattern "agrees or not", and the optimum."""
+    points = {
+        "linear": {m: cube_margin.counting_margins(m) for m in sizes},
+        "optimum": {m: cube_margin.solve_cube(m).margins for m in sizes},
+        "agrees or not": {m: cube_margin.agreement_margins(m) for m in sizes},
+    }
+    return {
+        name: pd.Series({m: linearity_of(cube_margin.degree_sizes(each).tolist()) for m, each in found.items()})
+        for name, found in points.items()
+    }
+
+
 def spectrum_table(sizes: Sequence[int]) -> pd.DataFrame:
     """σ_r/σ_1 of the optimum, by degree r; columns to the largest m."""
     found = {m: cube_margin.solve_cube(m) for m in sizes}
@@ -172,7 +185,7 @@ def path_rows(sizes: Sequence[int], strengths: Sequence[float] = STRENGTHS) -> p
 def path_table(rows: pd.DataFrame) -> pd.DataFrame:
     """U by λ and m, and U − U* times ln(1/λ); empty where the logits are zero (`as_text` makes it a dash)."""
     wide = rows.pivot(index="strength", columns="m", values=["U", "times log"]).iloc[::-1]
-    wide.columns = [f"{name}, m = {m}" for name, m in wide.columns]
+    wide.columns = [f"{name}, m = {m}" for name, m in wide.columns.to_flat_index()]
     return wide.set_axis([_power(value) for value in wide.index]).rename_axis("λ")
 
 

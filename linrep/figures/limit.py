@@ -25,7 +25,7 @@ def shares_and_linearity(shares: pd.DataFrame, linearity: Mapping[str, pd.Series
                     edgecolor="white", label=f"degree {degree}")  # fmt: skip
         bottom = bottom + part.to_numpy()
     axes[0].set(xlabel="concepts m", ylabel="part of the nuclear norm", xticks=shares.index, ylim=(0, 1))
-    axes[0].legend(loc="lower left", fontsize=8)
+    axes[0].legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     for number, (name, values) in enumerate(linearity.items()):
         axes[1].plot(values.index, values, color=PALETTE[number], ls=DASHES[number], marker=MARKERS[number], ms=4,
                      label=name)  # fmt: skip
