@@ -185,7 +185,7 @@ def path_rows(sizes: Sequence[int], strengths: Sequence[float] = STRENGTHS) -> p
 def path_table(rows: pd.DataFrame) -> pd.DataFrame:
     """U by λ and m, and U − U* times ln(1/λ); empty where the logits are zero (`as_text` makes it a dash)."""
     wide = rows.pivot(index="strength", columns="m", values=["U", "times log"]).iloc[::-1]
-    wide.columns = [f"{name}, m = {m}" for name, m in wide.columns.to_flat_index()]
+    wide.columns = pd.Index([f"{pair[0]}, m = {pair[1]}" for pair in wide.columns])
     return wide.set_axis([_power(value) for value in wide.index]).rename_axis("λ")
 
 
