@@ -16,7 +16,7 @@ from linrep.concepts import all_tokens
 from linrep.contexts import UNKNOWN, all_contexts
 from linrep.errors import InputError
 from linrep.memory import require_memory
-from linrep.theory.convex import require_cvxpy, require_solved
+from linrep.theory.convex import GAP, require_cvxpy, require_small, run_program
 from linrep.theory.loss_optima import linearity_of
 
 Pattern = Float[np.ndarray, "known mismatches"]
@@ -90,9 +90,11 @@ def solve_cube(concepts: int) -> CubeMargin:
     norms = [math.comb(concepts, r) * cvxpy.norm(cell_rows(maps, r) @ unknown) for r in range(1, concepts + 1)]
     margin = unknown >= 1
     problem = cvxpy.Problem(cvxpy.Minimize(sum(norms)), [margin])
-    problem.solve(solver=cvxpy.CLARABEL)
-    require_solved(problem.status, f"margin problem of {concepts} concepts")
-    return certified(_on_cells(unknown.value, known, wrong), _on_cells(margin.dual_value, known, wrong))
+    what = f"margin problem of {concepts} concepts"
+    run_program(problem, what, solver=cvxpy.CLARABEL)
+    found = certified(_on_cells(unknown.value, known, wrong), _on_cells(margin.dual_value, known, wrong))
+    require_small(found.gap, what, allowed=GAP)
+    return found
 
 
 def certified(margins: Pattern, multipliers: Pattern) -> CubeMargin:
@@ -142,7 +144,7 @@ def cells(concepts: int) -> tuple[Int[np.ndarray, " cells"], Int[np.ndarray, " c
     return known, wrong
 
 
-def cell_rows(maps: Float[np.ndarray, "degrees known mismatches"], r: int) -> Float[np.ndarray, "known cells"]:
+def cell_rows(maps: Float[np.ndarray, "degrees known mismatches"], r: int) -> Float[np.ndarray, "rows cells"]:
     """The matrix that makes σ_r the length of a vector: one row for each κ, one column for each unknown."""
     known, wrong = cells(len(maps) - 1)
     rows = np.zeros((len(maps), len(known)))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from linrep.errors import InputError
 from linrep.population import Population
-from linrep.theory.convex import require_cvxpy, require_solved
+from linrep.theory.convex import GAP, require_cvxpy, require_small, run_program
 
 Logits = Float[np.ndarray, "contexts tokens"]
 Support = Bool[np.ndarray, "contexts tokens"]
@@ -113,12 +113,14 @@ def _solve(support: Support) -> HardMargin:
     logits, level = cvxpy.Variable(support.shape), cvxpy.Variable(len(support))
     equal, margin = logits[support] == level[rows], logits[~support] <= level[others] - 1
     problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.normNuc(logits)), [equal, margin])
+    what = f"margin problem of {len(support)} contexts"
     if support.size <= DENSE:
-        problem.solve(solver=cvxpy.CLARABEL)
+        run_program(problem, what, solver=cvxpy.CLARABEL)
     else:
-        problem.solve(solver=cvxpy.SCS, eps_abs=PRECISION, eps_rel=PRECISION)
-    require_solved(problem.status, f"margin problem of {len(support)} contexts")
+        run_program(problem, what, solver=cvxpy.SCS, eps_abs=PRECISION, eps_rel=PRECISION)
     multipliers = np.zeros(support.shape)
     # the Lagrangian's gradient: M + (multipliers) = 0, whichever sign the solver gives to those of equalities
     multipliers[support], multipliers[~support] = -equal.dual_value, -margin.dual_value
-    return certified(logits.value, multipliers, support)
+    found = certified(logits.value, multipliers, support)
+    require_small(found.gap, what, allowed=GAP)
+    return found

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from linrep.errors import InputError
+
 ZERO = 1e-4
 """A singular value of M above 1 less this is 1, and an entry below −this times the largest one is negative."""
 
@@ -40,11 +42,16 @@ def uniqueness(
 
     Args:
         witness: M, of spectral norm 1, that attains the bound. support: the tokens that agree with each context.
+
+    Raises:
+        InputError: M is nowhere negative off the support: its bound is zero.
     """
     _, sizes, right = np.linalg.svd(witness, full_matrices=False)
     top = sizes > 1 - ZERO
     basis = right[top].T  # (tokens, kept)
     forces = np.where(support, 0, -witness)
+    if forces.max() <= 0:
+        raise InputError("the witness is nowhere negative off the support; a certificate needs an entry that is")
     strong = forces > ZERO * forces.max()
     rows, columns = np.triu_indices(basis.shape[1])
     weight = np.where(rows == columns, 0.5, 0.5**0.5)  # coordinates of Q in an orthonormal basis

@@ -7,7 +7,6 @@ spectral norm 1 and inner product |L|_* with L (eq-limit-kkt).
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +17,10 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import comb
 
-from linrep.errors import InputError, LinrepError
+from linrep.errors import InputError
 from linrep.loss import PopulationLoss
 from linrep.population import Population
-from linrep.theory.convex import require_cvxpy
+from linrep.theory.convex import require_cvxpy, require_small, run_program
 from linrep.theory.cube_margin import (
     PRESENT,
     Pattern,
@@ -104,18 +103,12 @@ def solve_path(concepts: int, strength: float, *, degree: int | None = None) -> 
     norms = [math.comb(concepts, r) * cvxpy.norm(row @ depth) for r, row in enumerate(rows, start=1)]
     allowed = [row @ depth == 0 for row in rows[degree:]] if degree else []
     problem = cvxpy.Problem(cvxpy.Minimize(_scaled_loss(shifted, concepts, strength) + sum(norms)), allowed)
-    with warnings.catch_warnings():  # a tolerance that the solver just misses: the residual below is the judge
-        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
-        problem.solve(solver=cvxpy.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+    what = f"the path of {concepts} concepts at {strength:g}"
+    run_program(problem, what, solver=cvxpy.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
     logits = np.zeros((concepts + 1,) * 2)
-    if shifted.value is not None:
-        logits[known, wrong] = shifted.value + math.log(1 / strength)
+    logits[known, wrong] = shifted.value + math.log(1 / strength)
     point = checked(logits, strength, degree=degree)
-    if not point.residual <= RESIDUAL:
-        raise LinrepError(
-            f"the path of {concepts} concepts at {strength:g}: the residual is {point.residual:.3g}; "
-            f"at most {RESIDUAL:g} is allowed"
-        )
+    require_small(point.residual, what, allowed=RESIDUAL)
     return point
 
 
