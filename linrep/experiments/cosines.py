@@ -168,6 +168,13 @@ PRINTED = (
         'views.by_clock("table4")',
     ),
     Printed("incomplete", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+        "limit",
+        "U, E, UE and between of the margin problem's optimum; U along the regularised path",
+        "the linear logits under the same formula and the same factors",
+        "limit",
+        "limit.candidates_table",
+    ),
+    Printed("limit", "U and E, by chance", "formula for any m and k", HERE, "chance.formula_table"),
     Printed(
         "unembedding",
         "mean cosine within a concept",

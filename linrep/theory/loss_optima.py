@@ -74,7 +74,7 @@ def fair_smoothed_linearity(concepts: int, epsilon: float) -> float:
         )
         for r in range(1, concepts + 1)
     ]
-    return _linearity_of(sizes)
+    return linearity_of(sizes)
 
 
 def fair_product_linearity(concepts: int) -> float:
@@ -138,7 +138,7 @@ def balanced_factors(products: Float[np.ndarray, "contexts tokens"], *, dim: int
     return left[:, :dim] * root, right[:dim].T * root
 
 
-def _linearity_of(sizes: list[float]) -> float:
+def linearity_of(sizes: list[float]) -> float:
     """U of balanced factors whose singular vectors are the characters χ_S, with singular value `sizes[|S| − 1]`."""
     concepts = len(sizes)
     total = sum(math.comb(concepts - 1, r) * size for r, size in enumerate(sizes))
