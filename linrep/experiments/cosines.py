@@ -168,6 +168,7 @@ PRINTED = (
         'views.by_clock("table4")',
     ),
     Printed("incomplete", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
         "limit",
         "U, E, UE and between of the margin problem's optimum; U along the regularised path",
         "the linear logits under the same formula and the same factors",
@@ -175,6 +176,29 @@ PRINTED = (
         "limit.candidates_table",
     ),
     Printed("limit", "U and E, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
+        "spectrum",
+        "U, plain and length-weighted, of tables of every kind, and shares by degree",
+        "rows dealt out anew; normal rows",
+        "spectrum",
+        'kinds.loc[["rows dealt out anew", "normal rows"]',
+    ),
+    Printed(
+        "width",
+        "U, E, UE and between by width, start and clock, m = 2 to 6",
+        "k = m beside every k; starts from 0.01 to 1",
+        "width",
+        "views.grid(",
+    ),
+    Printed("width", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
+    Printed(
+        "causes",
+        "U, E, UE and between by optimiser, noise, step, decay and smoothing, k = 3 and 8",
+        "descent on the same worlds and starts; the same arms at k = m",
+        "causes",
+        "causes.effect_grid(3",
+    ),
+    Printed("causes", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
     Printed(
         "unembedding",
         "mean cosine within a concept",
