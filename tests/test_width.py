@@ -132,7 +132,7 @@ def test_the_base_and_a_decayed_arm_share_worlds_and_starts() -> None:
         tiny = pd.DataFrame(width_causes.arm(4, "decay 1e-12", SHORT, 2)["per_seed"])
     finally:
         del width_causes.ARMS["decay 1e-12"]
-    large = pd.DataFrame(width_causes.arm(4, "decay 0.01", SHORT, 2)["per_seed"])
+    large = pd.DataFrame(width_causes.arm(4, "decay 1e-2", SHORT, 2)["per_seed"])
     names = ["kl", "unembedding", "embedding", "matched", "between"]
     assert np.abs(base[names] - tiny[names]).max().max() < 1e-5
     assert (large["kl"] > base["kl"] + 0.05).all()

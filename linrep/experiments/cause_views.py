@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from linrep.experiments.beside_paper import as_cells
-from linrep.experiments.width_causes import ARMS, NAME, RECIPE_DIMS, arm
+from linrep.experiments.width_causes import ARMS, CLOCK, DIMS, NAME, RECIPE_DIMS, SEEDS, M, arm
 from linrep.experiments.width_views import recorded
-from linrep.results import require_agreement
+from linrep.results import Record, require_agreement
 from linrep.simulate import COSINES
-from linrep.stats import Comparison, compare_paired
+from linrep.stats import Comparison, compare_paired, estimate
+from linrep.theory.regularised_path import solve_path
 
 SHOWN = COSINES | {"between": "between"}
 
@@ -79,6 +80,37 @@ def recipe() -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("k")
 
 
+def half_step(dims: Sequence[int] = DIMS) -> pd.DataFrame:
+    """The base at half its step, trained now: how far means and single seeds move, and how many seeds are monotone."""
+    record, lines = recorded(NAME), []
+    for k in dims:
+        base = rows_of(k, "descent")
+        half = pd.DataFrame(
+            arm(k, "descent", CLOCK, SEEDS, step_size=_step_sizes(record)[k, "descent"] / 2)["per_seed"]
+        )
+        last = half[half["clock"] == CLOCK].set_index("seed")
+        change = last[list(COSINES)] - base.loc[last.index, list(COSINES)]
+        line = {"k": k, "monotone": int(base["monotone"].sum()), "at half": int(last["monotone"].sum())}
+        lines.append(line | {"a mean moves": change.mean().abs().max(), "a seed moves": change.abs().max().max()})
+    return pd.DataFrame(lines).set_index("k")
+
+
+def decay_against_path() -> pd.DataFrame:
+    """U of the arms with weight decay beside the optimum at unlimited width, for fair coins, at the same λ.
+
+    "forgotten" is λ times the clock: a start fades like the exponential of minus that.
+    """
+    lines = []
+    for name, given in ARMS.items():
+        if given.get("how") == "decay":
+            strength, rows = float(given["by"]), rows_of(DIMS[0], name)
+            u = estimate(rows["unembedding"].to_numpy(float))
+            line = {"λ": name.removeprefix("decay "), "forgotten": strength * recorded(NAME).config["clock"]}
+            line |= {"U": u.mean, "U ±": u.stderr}
+            lines.append(line | {"optimum": solve_path(M, strength).linearity})
+    return pd.DataFrame(lines).set_index("λ")
+
+
 def require_live(slices: Sequence[tuple[int, str, int, int]], *, tolerance: float) -> int:
     """Run some seeds of some arms (k, arm, clock, seeds) again and hold them to the record; how many it was.
 
@@ -86,13 +118,18 @@ def require_live(slices: Sequence[tuple[int, str, int, int]], *, tolerance: floa
         LinrepError: a number differs from that on record by more than the tolerance.
     """
     record, count = recorded(NAME), 0
-    steps = {(row["k"], row["arm"]): row["step_size"] for row in record.body["arms"] if row["start"] == "small"}
+    steps = _step_sizes(record)
     columns, on = ["kl", *COSINES, "between"], ["k", "start", "arm", "seed", "clock"]
     for k, name, clock, seeds in slices:
         live = pd.DataFrame(arm(k, name, clock, seeds, step_size=steps[k, name])["per_seed"])
         require_agreement(record.to_frame(), live, on=on, columns=columns, tolerance=tolerance)
         count += seeds
     return count
+
+
+def _step_sizes(record: Record) -> dict[tuple[int, str], float]:
+    """By k and arm, from the small start."""
+    return {(row["k"], row["arm"]): row["step_size"] for row in record.body["arms"] if row["start"] == "small"}
 
 
 def _paired(k: int, name: str, base: str, column: str, *, clock: int | None = None) -> Comparison:

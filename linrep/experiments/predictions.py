@@ -9,8 +9,8 @@ mend them the tables have to move by about their own length, not by many times i
 every steering vector when the fit is good. Control: N(0, 0.1²), on the same worlds, predicted linear. This prediction
 failed, and stays in the table.
 
-Not linear at k = m, second, said after the first had failed: the same worlds, N(0, 0.1²), and of all contexts only those
-that know every concept. Each of them has one right word, and nothing ties words that share a concept to each other.
+Not linear at k = m, second, said after the first had failed: the same worlds, N(0, 0.1²), and of all contexts only
+those that know every concept. Each of them has one right word, and nothing ties words that share a concept.
 """
 
 from collections.abc import Sequence

@@ -42,10 +42,10 @@ ARMS: dict[str, Arm] = {
     "noise 1, 20": {"how": "noise", "rate": 1.0, "batch": 20},
     "step x 2": {"times": 2},
     "step x 4": {"times": 4},
-    "decay 1e-05": {"how": "decay", "by": 1e-5},
-    "decay 0.0001": {"how": "decay", "by": 1e-4},
-    "decay 0.001": {"how": "decay", "by": 1e-3},
-    "decay 0.01": {"how": "decay", "by": 1e-2},
+    "decay 1e-5": {"how": "decay", "by": 1e-5},
+    "decay 1e-4": {"how": "decay", "by": 1e-4},
+    "decay 1e-3": {"how": "decay", "by": 1e-3},
+    "decay 1e-2": {"how": "decay", "by": 1e-2},
     "smoothing 0.001": {"how": "smoothing", "by": 1e-3},
     "smoothing 0.01": {"how": "smoothing", "by": 1e-2},
     "smoothing 0.1": {"how": "smoothing", "by": 1e-1},
@@ -70,7 +70,7 @@ def record(size: Size) -> Record:
             for name in ("descent", "SGD 0.1, 100")
         ]
     else:
-        names = ("descent", "SGD 1, 200", "noise 1, 200", "decay 0.01")
+        names = ("descent", "SGD 1, 200", "noise 1, 200", "decay 1e-2")
         given = [{"k": 8, "name": name, "clock": CLOCKS[0], "seeds": 3} for name in names]
     found = run_tasks(
         [Task(f"{__name__}:arm", each) for each in given], folder=unfinished_folder(NAME), progress=True, label="arms"

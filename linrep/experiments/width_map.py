@@ -37,7 +37,10 @@ STARTS: dict[str, float | None] = {"linear": None, "0.01": 0.01, "0.03": 0.03, "
 """Starts by name: that of a linear layer, and N(0, S²) by S."""
 
 HORIZONS = {2: CLOCKS[4], 3: CLOCKS[4], 4: CLOCKS[3], 5: CLOCKS[3], 6: CLOCKS[2]}
-"""The last clock for each m: what is affordable."""
+"""The last clock for each m where k is m or more: what is affordable."""
+
+NARROW = CLOCKS[2]
+"""The last clock where k is below m: steps have to be small there, and the search for them is long."""
 
 SEEDS = {2: 20, 3: 20, 4: 20, 5: 20, 6: 10}
 HALVINGS = 3
@@ -49,7 +52,8 @@ def record(size: Size) -> Record:
     """Every cell ("smoke": m = 2, k = 2 and 4, two starts, three seeds to clock 1,000). Finished cells wait on disk."""
     began = time.perf_counter()
     if size == "paper":
-        named = [(m, k, start, HORIZONS[m], SEEDS[m]) for m, dims in DIMS.items() for k in dims for start in STARTS]
+        ends = {(m, k): HORIZONS[m] if k >= m else NARROW for m, dims in DIMS.items() for k in dims}
+        named = [(m, k, start, end, SEEDS[m]) for (m, k), end in ends.items() for start in STARTS]
     else:
         named = [(2, k, start, CLOCKS[0], 3) for k in (2, 4) for start in ("linear", "0.1")]
     keys = ("m", "k", "start", "clock", "seeds")
