@@ -36,6 +36,9 @@ DIMS = {
 STARTS: dict[str, float | None] = {"linear": None, "0.01": 0.01, "0.03": 0.03, "0.1": 0.1, "0.3": 0.3, "1": 1.0}
 """Starts by name: that of a linear layer, and N(0, S²) by S."""
 
+BETWEEN, BETWEEN_TO = ("0.03", "0.3"), 3
+"""Starts that are run up to this m only, for cost."""
+
 HORIZONS = {2: CLOCKS[4], 3: CLOCKS[4], 4: CLOCKS[3], 5: CLOCKS[3], 6: CLOCKS[2]}
 """The last clock for each m where k is m or more: what is affordable."""
 
@@ -53,7 +56,7 @@ def record(size: Size) -> Record:
     began = time.perf_counter()
     if size == "paper":
         ends = {(m, k): HORIZONS[m] if k >= m else NARROW for m, dims in DIMS.items() for k in dims}
-        named = [(m, k, start, end, SEEDS[m]) for (m, k), end in ends.items() for start in STARTS]
+        named = [(m, k, start, end, SEEDS[m]) for (m, k), end in ends.items() for start in starts_of(m)]
     else:
         named = [(2, k, start, CLOCKS[0], 3) for k in (2, 4) for start in ("linear", "0.1")]
     keys = ("m", "k", "start", "clock", "seeds")
@@ -61,6 +64,11 @@ def record(size: Size) -> Record:
     found = run_tasks(tasks, folder=unfinished_folder(NAME), progress=True, label="cells")
     body = {part: [row for each in found for row in each[part]] for part in ("cells", "means", "per_seed")}
     return Record(NAME, {"clocks": list(CLOCKS)}, (), "means", body, round(time.perf_counter() - began, 3))
+
+
+def starts_of(m: int) -> list[str]:
+    """The names of the starts of one number of concepts."""
+    return [start for start in STARTS if m <= BETWEEN_TO or start not in BETWEEN]
 
 
 def cell(m: int, k: int, start: str, clock: int, seeds: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from linrep.experiments.beside_paper import as_cells
-from linrep.experiments.width_map import DIMS, NAME, STARTS, along
+from linrep.experiments.width_map import DIMS, NAME, STARTS, along, starts_of
 from linrep.pilot import STEP_EFFECT
 from linrep.results import Record, read_record, require_agreement, results_folder
 from linrep.setting import Setting
@@ -54,7 +54,7 @@ def grid(m: int, column: str = "unembedding", *, clock: int | None = None) -> pd
     rows = recorded().to_frame()
     rows = rows[rows["m"] == m]
     at = rows[rows["clock"] == (rows["clock"].max() if clock is None else clock)]
-    return at.pivot_table(index="k", columns="start", values=column)[list(STARTS)]
+    return at.pivot_table(index="k", columns="start", values=column)[starts_of(m)]
 
 
 def against_dim(start: str, *, clock: int) -> pd.DataFrame:
@@ -71,13 +71,13 @@ def course(m: int, start: str) -> pd.DataFrame:
     return found.drop(columns=["start", "m"]).set_index(["k", "clock"]).sort_index()
 
 
-def one_more(starts: Sequence[str] = tuple(STARTS), *, cosine: str = "unembedding") -> pd.DataFrame:
+def one_more(*, cosine: str = "unembedding") -> pd.DataFrame:
     """What the next wider space on record costs or gives, against k = m, on the same worlds, at the last clock."""
     rows = pd.DataFrame(recorded().body["per_seed"]).set_index([*KEYS, "seed"])[cosine]
     lines = []
     for m, dims in DIMS.items():
         wider = next(k for k in dims if k > m)
-        for start in starts:
+        for start in starts_of(m):
             narrow, wide = rows.loc[(m, m, start)], rows.loc[(m, wider, start)]
             found = compare_paired(wide.to_numpy(float), narrow.loc[wide.index].to_numpy(float))
             place = {"m": m, "start": start, "k": wider}
@@ -99,7 +99,7 @@ def steps_down(column: str = "unembedding") -> pd.DataFrame:
                 "down": int((wide[start] < 0).sum()),
                 "largest rise": max(0.0, wide[start].max()),
             }
-            for start in STARTS
+            for start in starts_of(m)
         ]
     return pd.DataFrame(lines).set_index(["m", "start"])
 
