@@ -50,5 +50,5 @@ def cosines_by_clock(table: pd.DataFrame, paper: pd.DataFrame) -> Figure:
         axis.set(xscale="log", xlabel="clock (step size × steps)", title=cell)
         axis.set_ylim(0, 1.02)
     axes[0].set(ylabel="mean cosine")
-    axes[-1].legend(frameon=False, fontsize=9, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside right center")
     return figure

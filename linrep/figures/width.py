@@ -27,7 +27,7 @@ def shares_along(table: pd.DataFrame, columns: Mapping[str, str], *, chance: flo
         axis.axhline(chance, color="0.5", lw=1, ls=":")
         axis.set(xscale="log", xlabel="clock (step size × steps)", title=f"k = {k}", ylim=(0, 1.02))
     axes[0].set(ylabel="share of weight")
-    axes[-1].legend(frameon=False, fontsize=9, loc="center right")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside right center")
     return figure
 
 
