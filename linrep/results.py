@@ -174,10 +174,15 @@ def short(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table for JSON: numbers shortened, and null for what is missing."""
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(key): short(v) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
+def json_rows(table: pd.DataFrame, *, unknown: str = "monotone") -> list[dict[str, Any]]:
+    """The rows of a table for JSON, numbers shortened.
+
+    Args:
+        unknown: the column in which a missing value is null; elsewhere it stays NaN, which no record takes.
+    """
+    rows = table.to_dict("records")
+    found = [{str(key): short(v) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
+    return [{key: None if key == unknown and value != value else value for key, value in row.items()} for row in found]
 
 
 def finite_or_none(value: float) -> float | None:

@@ -186,5 +186,5 @@ def test_own_workers_are_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert executors.own_workers() == workers
     monkeypatch.setenv("OMP_NUM_THREADS", "")
-    monkeypatch.setattr(executors, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     assert executors.own_workers() == 0

@@ -184,7 +184,7 @@ def measured(population: Population, tables: Tables) -> dict[str, Float[np.ndarr
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows for JSON, without what is missing."""
-    return [{key: value for key, value in row.items() if value is not None} for row in json_rows(table)]
+    return [{key: value for key, value in row.items() if value == value} for row in json_rows(table)]
 
 
 def _named(given: dict[str, Any]) -> dict[str, Any]:

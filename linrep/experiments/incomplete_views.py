@@ -64,12 +64,15 @@ def dimensions() -> pd.DataFrame:
 
 
 def read_off() -> pd.DataFrame:
-    """Figure 6 beside what can be read off the paper's drawing; the error of reading stands in for a standard error."""
+    """Figure 6 beside what can be read off the paper's drawing.
+
+    Its standard errors are not known: they are taken to be as large as ours, and the error of reading comes on top.
+    """
     where = {"U at k = m": (7, "unembedding"), "U at k = 5": (5, "unembedding"), "E at k = 5": (5, "embedding")}
     lines = []
     for name, (k, column) in where.items():
         mine = estimate(_chosen("figure6", f"m = {FIGURE6['m']}, k = {k}")[column].to_numpy(float))
-        theirs = Estimate(FIGURE6[name], READING_ERROR, RUNS)
+        theirs = Estimate(FIGURE6[name], float(np.hypot(READING_ERROR, mine.stderr)), RUNS)
         line = {"read off": name, "ours": mine.mean, "ours ±": mine.stderr, "paper, about": theirs.mean}
         lines.append(line | as_cells(compare(mine, theirs)))
     return pd.DataFrame(lines).set_index("read off")
@@ -107,7 +110,7 @@ def matrix(cell: str) -> pd.DataFrame:
 def shifts(name: str) -> pd.DataFrame:
     """Each choice varied, against the same seeds of the cell at the same clock; verdicts by the paired rule.
 
-    "reproduced" means that the change leaves the mean within the margin.
+    "reproduced" means that the change leaves the mean within the margin; KL is the varied runs' median, nats.
     """
     record = recorded("incomplete")
     runs = record.to_frame()
@@ -117,7 +120,7 @@ def shifts(name: str) -> pd.DataFrame:
         own = _at(name, str(cell), record.config["clock"]).loc[rows["seed"]]
         for column, symbol in COSINES.items():
             found = compare_paired(rows[column].to_numpy(float), own[column].to_numpy(float))
-            start = {"cell": cell, "variant": variant, "cosine": symbol}
+            start = {"cell": cell, "variant": variant, "cosine": symbol, "KL": rows["kl"].median()}
             lines.append(start | {"base": own[column].mean(), "varied": rows[column].mean()} | as_cells(found))
     return pd.DataFrame(lines).set_index(["cell", "variant", "cosine"])
 
@@ -142,8 +145,8 @@ def explained(name: str) -> pd.DataFrame:
 def halved() -> pd.DataFrame:
     """The seeds whose loss was seen to rise, at the step of their cell and at half of it; a row for each cell.
 
-    Columns: how many of the runs they are, of how many the loss rises at half the step too, the largest change of
-    each cosine, and the largest change of a mean over all runs when these seeds are replaced.
+    Columns: how many of the runs they are, of how many the loss rises at half the step too, the largest imbalance at
+    both, the largest change of each cosine, and the largest change of a mean over all runs when these are replaced.
     """
     runs = pd.DataFrame(recorded("incomplete").body["halved"])
     lines = []
@@ -156,6 +159,7 @@ def halved() -> pd.DataFrame:
             "rose": len(rows),
             "rise at half": int((~rows["monotone"].astype(bool)).sum()),
         }
+        line |= {"imbalance": own.loc[rows["seed"], "imbalance"].max(), "imbalance at half": rows["imbalance"].max()}
         line |= {f"{symbol} moves": change[column].abs().max() for column, symbol in COSINES.items()}
         line["a mean moves"] = (change.sum() / len(own)).abs().max()
         lines.append(line)

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 from linrep.errors import InputError, LinrepError
@@ -104,9 +103,16 @@ def check_executor(workers: int, cluster: str | None) -> None:
 
 
 def own_workers() -> int:
-    """A process for each core, for tasks that each keep one core busy; 0 where there is one, or no dask.distributed."""
+    """A process for each core, for tasks that each keep one core busy; 0 where there is one, or no dask.distributed.
+
+    Processes start the main script anew: one that asks for them keeps its work under `if __name__ == "__main__"`.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        return 0
     cores = _cores()
-    return cores if cores > 1 and find_spec("distributed") is not None else 0
+    return cores if cores > 1 else 0
 
 
 @contextmanager
