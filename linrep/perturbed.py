@@ -7,6 +7,7 @@ worlds, starts, step and clock, stays as it is.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,34 +47,63 @@ class Decayed:
 
 
 class Noisy:
-    """The exact loss with normal noise in its gradient, alike in all entries and directions.
+    """The exact loss with normal noise in its gradient.
 
-    At each look the noise has, in total, the variance that the mean gradient over a minibatch of `batch` pairs has at
-    the same tables. What it lacks is the minibatches' preference for some directions.
+    Even noise is alike in all entries and directions, and has in total the variance that the mean gradient over a
+    minibatch of `batch` pairs has at the same tables. Noise of the shape "covariance" has the minibatch's covariance.
 
     Args:
-        batch: pairs of the minibatch whose noise is matched in amount.
+        batch: pairs of the minibatch whose noise is matched.
         seeds: one for each replicate; the noise of a replicate does not depend on the others.
+        only: leave the noise of the other table out.
 
     Raises:
         InputError: a batch below 1.
     """
 
-    def __init__(self, loss: PopulationLoss, *, batch: int, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        loss: PopulationLoss,
+        *,
+        batch: int,
+        seeds: Sequence[int],
+        shape: Literal["even", "covariance"] = "even",
+        only: Literal["F", "G"] | None = None,
+    ) -> None:
         if batch < 1:
             raise InputError(f"batch is {batch}; it must be 1 or more")
-        self._loss, self._batch = loss, batch
+        self._loss, self._batch, self._shape, self._only = loss, batch, shape, only
         self._generators = [stream(seed, "sampling", part=1) for seed in seeds]
 
     def value_and_gradient(self, tables: Tables) -> tuple[Float[Tensor, " replicates"], Tables]:
         """The exact loss, and its gradient with noise."""
         value, gradient = self._loss.value_and_gradient(tables)
+        draw = self._even if self._shape == "even" else self._like_minibatches
+        of_embedding, of_unembedding = draw(tables, gradient)
+        found = (
+            gradient[0] if self._only == "G" else gradient[0] + of_embedding,
+            gradient[1] if self._only == "F" else gradient[1] + of_unembedding,
+        )
+        return value, found
+
+    def _even(self, tables: Tables, gradient: Tables) -> Tables:
+        """The same standard deviation in every entry of F and G."""
         entries = sum(table[0].numel() for table in tables)
         scale = (sampling_variance(self._loss, tables, gradient) / (self._batch * entries)).sqrt()[:, None, None]
-        of_embedding, of_unembedding = (slope + scale * self._normal(slope) for slope in gradient)
-        return value, (of_embedding, of_unembedding)
+        return scale * self._normal(gradient[0]), scale * self._normal(gradient[1])
 
-    def _normal(self, like: Float[Tensor, "replicates rows dim"]) -> Float[Tensor, "replicates rows dim"]:
+    def _like_minibatches(self, tables: Tables, gradient: Tables) -> Tables:
+        """Σ sqrt(p(d, c)) ξ (gradient of the pair less its mean) over all pairs, ξ standard normal, by sqrt(batch)."""
+        embedding, unembedding = tables
+        weights = self._loss.pair.sqrt() * self._normal(self._loss.pair)
+        predicted = (embedding @ unembedding.mT).softmax(dim=-1)
+        error = weights.sum(dim=-1, keepdim=True) * predicted - weights
+        whole = weights.sum(dim=(-2, -1), keepdim=True)
+        scale = self._batch**-0.5
+        of_embedding = scale * (error @ unembedding - whole * gradient[0])
+        return of_embedding, scale * (error.mT @ embedding - whole * gradient[1])
+
+    def _normal(self, like: Float[Tensor, "replicates rows columns"]) -> Float[Tensor, "replicates rows columns"]:
         """Standard normal numbers, each replicate's from its own stream."""
         drawn = np.stack([generator.standard_normal(like.shape[1:]) for generator in self._generators])
         return torch.from_numpy(drawn).to(like)

@@ -74,6 +74,40 @@ def test_noise_has_the_variance_asked_for_and_no_mean() -> None:
     assert float((apart.mean(dim=0) / error).abs().max()) < 4.5
 
 
+def test_noise_like_minibatches_has_their_covariance() -> None:
+    """Along 30 directions of both tables: the variance of 4,000 draws against a sum over all pairs."""
+    population, draws = world(), 4000
+    both = tables(population)
+    _, gradient = exact(population).value_and_gradient(both)
+    noisy = Noisy(exact(population), batch=5, seeds=SEEDS, shape="covariance")
+    mean = torch.cat(gradient, dim=1).flatten(1)
+    drawn = torch.stack([torch.cat(noisy.value_and_gradient(both)[1], dim=1).flatten(1) - mean for _ in range(draws)])
+    pair, rng = torch.from_numpy(population.pair_probability), torch.Generator().manual_seed(1)
+    directions = torch.randn(mean.shape[1], 30, generator=rng, dtype=torch.float64)
+    predicted = (both[0] @ both[1].mT).softmax(dim=-1)
+    square = torch.zeros(2, 30, dtype=torch.float64)
+    for d in range(pair.shape[1]):
+        for c in range(pair.shape[2]):
+            error = torch.zeros_like(pair)
+            error[:, d] = predicted[:, d]
+            error[:, d, c] -= 1
+            single = torch.cat([error @ both[1], error.mT @ both[0]], dim=1).flatten(1)
+            square += pair[:, d, c, None] * (single @ directions).square()
+    wanted = (square - (mean @ directions).square()) / 5
+    np.testing.assert_allclose((drawn @ directions).var(dim=0), wanted, rtol=0.12)
+    assert float(((drawn @ directions).mean(dim=0) / (wanted / draws).sqrt()).abs().max()) < 4.5
+
+
+def test_noise_in_one_table_leaves_the_other_alone() -> None:
+    population = world()
+    both = tables(population)
+    _, gradient = exact(population).value_and_gradient(both)
+    for only, still in (("F", 1), ("G", 0)):
+        found = Noisy(exact(population), batch=5, seeds=SEEDS, only=only).value_and_gradient(both)[1]
+        assert torch.equal(found[still], gradient[still])
+        assert not torch.equal(found[1 - still], gradient[1 - still])
+
+
 def test_the_noise_of_a_replicate_does_not_depend_on_the_others() -> None:
     population = world()
     both = tables(population)

@@ -40,6 +40,9 @@ ARMS: dict[str, Arm] = {
     "noise 1, 200": {"how": "noise", "rate": 1.0, "batch": 200},
     "noise 0.5, 100": {"how": "noise", "rate": 0.5, "batch": 100},
     "noise 1, 20": {"how": "noise", "rate": 1.0, "batch": 20},
+    "covariance 1, 200": {"how": "covariance", "rate": 1.0, "batch": 200},
+    "noise in F 1, 200": {"how": "noise", "rate": 1.0, "batch": 200, "only": "F"},
+    "noise in G 1, 200": {"how": "noise", "rate": 1.0, "batch": 200, "only": "G"},
     "step x 2": {"times": 2},
     "step x 4": {"times": 4},
     "decay 1e-5": {"how": "decay", "by": 1e-5},
@@ -52,8 +55,8 @@ ARMS: dict[str, Arm] = {
     "Adam 0.001": {"how": "adam", "rate": 0.001},
     "Adam 0.01": {"how": "adam", "rate": 0.01},
 }
-"""What differs from the base. `how`: SGD and Adam on minibatches, normal noise of the amount of a minibatch's, weight
-decay, label smoothing; without it, descent, at `times` the step. The clock of Adam counts steps."""
+"""What differs from the base. `how`: SGD and Adam on minibatches, normal noise of the amount of a minibatch's, or with
+its covariance, weight decay, label smoothing; without it, descent, at `times` the step. Adam's clock counts steps."""
 
 RECIPE_DIMS = (3, 4, 5, 6, 8, 12)
 """Where the paper's recipe, SGD with rate 0.1 and batch 100 from the linear start, is run beside descent."""
@@ -132,7 +135,9 @@ def _loss(batch: Batch, given: Mapping[str, Any]) -> Loss | None:
     exact = PopulationLoss.of(batch.population, dtype=batch.start[0].dtype, device="cpu")
     match given.get("how"):
         case "noise":
-            return Noisy(exact, batch=int(given["batch"]), seeds=batch.seeds)
+            return Noisy(exact, batch=int(given["batch"]), seeds=batch.seeds, only=given.get("only"))
+        case "covariance":
+            return Noisy(exact, batch=int(given["batch"]), seeds=batch.seeds, shape="covariance")
         case "decay":
             return Decayed(exact, float(given["by"]))
         case "smoothing":

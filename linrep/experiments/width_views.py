@@ -30,14 +30,14 @@ def cells() -> pd.DataFrame:
 
 
 def state() -> pd.DataFrame:
-    """For each m: the last clock, seeds, cells, runs, how many fitted, how many monotone, and how many cells settled.
+    """For each m: the last clock (k ≥ m), seeds, cells, runs; how many fitted, how many monotone; cells that settled.
 
     A cell is settled if halving its step moves no mean cosine by 0.005 or more.
     """
     table = cells()
     lines = []
     for m, part in table.groupby(level="m"):
-        line = {"m": m, "clock": part["clock"].iloc[0], "seeds": part["seeds"].iloc[0], "cells": len(part)}
+        line = {"m": m, "clock": part["clock"].max(), "seeds": part["seeds"].iloc[0], "cells": len(part)}
         line |= {"runs": part["seeds"].sum(), "fitted": part["fitted"].sum(), "monotone": part["monotone"].sum()}
         line |= {"settled": int((part["halving moves"] < STEP_EFFECT).sum()), "moves most": part["halving moves"].max()}
         lines.append(line)
@@ -50,10 +50,10 @@ def means() -> pd.DataFrame:
 
 
 def grid(m: int, column: str = "unembedding", *, clock: int | None = None) -> pd.DataFrame:
-    """Means of a measure at a clock, or at the last one: a row for each k, a column for each start."""
+    """Means of a measure at a clock, or at the last one of each k: a row for each k, a column for each start."""
     rows = recorded().to_frame()
     rows = rows[rows["m"] == m]
-    at = rows[rows["clock"] == (rows["clock"].max() if clock is None else clock)]
+    at = rows[rows["clock"] == (rows.groupby("k")["clock"].transform("max") if clock is None else clock)]
     return at.pivot_table(index="k", columns="start", values=column)[starts_of(m)]
 
 
@@ -73,7 +73,7 @@ def course(m: int, start: str) -> pd.DataFrame:
 
 def one_more(*, cosine: str = "unembedding") -> pd.DataFrame:
     """What the next wider space on record costs or gives, against k = m, on the same worlds, at the last clock."""
-    rows = pd.DataFrame(recorded().body["per_seed"]).set_index([*KEYS, "seed"])[cosine]
+    rows = pd.DataFrame(recorded().body["per_seed"]).set_index([*KEYS, "seed"]).sort_index()[cosine]
     lines = []
     for m, dims in DIMS.items():
         wider = next(k for k in dims if k > m)
