@@ -5,14 +5,18 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import torch
 
 from linrep.experiments.beside_paper import as_cells
 from linrep.experiments.width_causes import ARMS, CLOCK, DIMS, NAME, RECIPE_DIMS, SEEDS, M, arm
 from linrep.experiments.width_views import recorded
+from linrep.geometry import mean_cosine
+from linrep.linearity import concept_vectors
 from linrep.results import Record, require_agreement
-from linrep.simulate import COSINES
-from linrep.stats import Comparison, compare_paired, estimate
-from linrep.theory.regularised_path import solve_path
+from linrep.setting import Setting
+from linrep.simulate import COSINES, make_batches
+from linrep.stats import Comparison, compare_paired
+from linrep.theory.regularised_path import direct, solve_path
 
 SHOWN = COSINES | {"between": "between"}
 
@@ -95,20 +99,42 @@ def half_step(dims: Sequence[int] = DIMS) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("k")
 
 
-def decay_against_path() -> pd.DataFrame:
-    """U of the arms with weight decay beside the optimum at unlimited width, for fair coins, at the same λ.
+def decay_against_path(*, seeds: int) -> pd.DataFrame:
+    """U of the arms with weight decay beside the optimum of the same worlds at the same λ, found by L-BFGS at k = 2^m.
 
-    "forgotten" is λ times the clock: a start fades like the exponential of minus that.
+    Columns: "forgotten", λ times the clock; U over all seeds; the first few seeds alone, and their optima; how far the
+    two are apart at most; and the optimum for fair coins at unlimited width.
     """
     lines = []
     for name, given in ARMS.items():
         if given.get("how") == "decay":
             strength, rows = float(given["by"]), rows_of(DIMS[0], name)
-            u = estimate(rows["unembedding"].to_numpy(float))
+            values = rows["unembedding"].loc[list(range(seeds))].to_numpy(float)
             line = {"λ": name.removeprefix("decay "), "forgotten": strength * recorded(NAME).config["clock"]}
-            line |= {"U": u.mean, "U ±": u.stderr}
-            lines.append(line | {"optimum": solve_path(M, strength).linearity})
+            line |= {"U": rows["unembedding"].mean(), "U, some": values.mean()}
+            optima = np.array([_optimal_linearity(seed, strength) for seed in range(seeds)])
+            line |= {"optimum, some": optima.mean(), "U off by": np.abs(values - optima).max()}
+            lines.append(line | {"fair coins": solve_path(M, strength).linearity})
     return pd.DataFrame(lines).set_index("λ")
+
+
+def _optimal_linearity(seed: int, strength: float) -> float:
+    """U of the best tables with weight decay in 2^m dimensions, for the world of a seed."""
+    (batch,) = make_batches(Setting(concepts=M), (seed,))
+    _, unembedding = direct(batch.population, strength, dim=DIMS[0], seed=seed)
+    vectors = concept_vectors(torch.from_numpy(unembedding), batch.population.token_pairs)
+    return float(torch.stack([mean_cosine(each) for each in vectors]).mean())
+
+
+def seeds_up(k: int, names: Sequence[str], *, base: str = "descent") -> pd.DataFrame:
+    """In how many seeds U and E end higher than those of the base, out of all."""
+    first, lines = rows_of(k, base), []
+    for name in names:
+        rows = rows_of(k, name)
+        line = {"arm": name, "seeds": len(rows)}
+        lines.append(line | {symbol: int((rows[column] > first.loc[rows.index, column]).sum())
+                             for column, symbol in list(COSINES.items())[:2]})  # fmt: skip
+    return pd.DataFrame(lines).set_index("arm")
 
 
 def require_live(slices: Sequence[tuple[int, str, int, int]], *, tolerance: float) -> int:
