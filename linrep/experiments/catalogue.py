@@ -21,6 +21,8 @@ EXPERIMENTS = {
     "incomplete": "linrep.experiments.incomplete:incomplete",
     "late_phase": "linrep.experiments.late_phase:record",
     "ablations": "linrep.experiments.ablations:record",
+    "width_map": "linrep.experiments.width_map:record",
+    "width_causes": "linrep.experiments.width_causes:record",
     "context_sets": "linrep.experiments.linear:record",
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",

@@ -63,6 +63,21 @@ def dimensions() -> pd.DataFrame:
     return pd.DataFrame(lines).set_index(["m", "k"])
 
 
+def against_whole(clock: int) -> pd.DataFrame:
+    """Fewer dimensions less k = m on the same seeds, at a clock: differences, and in how many seeds it is lower."""
+    lines = []
+    for cell in recorded("figure6").body["cells"]:
+        m, k = cell["concepts"], cell["dim"]
+        if k == m:
+            continue
+        fewer, whole = _at("figure6", cell["cell"], clock), _at("figure6", f"m = {m}, k = {m}", clock).loc
+        for column, symbol in COSINES.items():
+            first, second = fewer[column].to_numpy(float), whole[fewer.index, column].to_numpy(float)
+            line = {"m": m, "k": k, "cosine": symbol} | as_cells(compare_paired(first, second))
+            lines.append(line | {"lower": int((first < second).sum())})
+    return pd.DataFrame(lines).set_index(["m", "k", "cosine"])
+
+
 def read_off() -> pd.DataFrame:
     """Figure 6 beside what can be read off the paper's drawing.
 
