@@ -14,6 +14,7 @@ from linrep import geometry
 from linrep.experiments.width_map import along
 from linrep.experiments.width_measures import known_cosines
 from linrep.linearity import concept_vectors
+from linrep.nulls import relabelled
 from linrep.pilot import Batch
 from linrep.population import Population, complete_population
 from linrep.seeds import stream
@@ -51,17 +52,14 @@ def identity_table(*, concepts: int = 3, dims: Sequence[int] = (3, 8), seeds: ra
         kinds[f"trained, k = {dim}"] = tables[1]
     last = kinds[f"trained, k = {dims[-1]}"]
     rngs = [stream(seed, "sampling", part=7) for seed in seeds]
-    kinds["rows dealt out anew"] = torch.stack([dealt_anew(table, rng) for table, rng in zip(last, rngs, strict=True)])
+    kinds["rows dealt out anew"] = torch.cat(
+        [relabelled(table, 1, generator=rng) for table, rng in zip(last, rngs, strict=True)]
+    )
     kinds["normal rows"] = torch.stack([torch.from_numpy(rng.standard_normal(last.shape[1:])) for rng in rngs])
     kinds |= placed_tables(population.tokens)
     return pd.DataFrame([{"table": name} | _identity(population, table) for name, table in kinds.items()]).set_index(
         "table"
     )
-
-
-def dealt_anew(table: Float[Tensor, "tokens dim"], rng: np.random.Generator) -> Float[Tensor, "tokens dim"]:
-    """The same rows in a random order. To swap the rows of one pair turns its vector round: the mean of U is zero."""
-    return table[torch.from_numpy(rng.permutation(len(table)))]
 
 
 def placed_tables(tokens: Int[np.ndarray, "tokens concepts"]) -> dict[str, Table]:
