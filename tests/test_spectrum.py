@@ -39,6 +39,14 @@ def test_the_weights_of_contexts_add_up_to_the_mean_square(concepts: int) -> Non
     assert torch.allclose(weights.sum(dim=-1), table.square().sum(dim=-1).mean(dim=-1))
 
 
+@pytest.mark.parametrize("concepts", [2, 3, 4])
+def test_the_weights_of_tokens_add_up_to_the_mean_square(concepts: int) -> None:
+    table = normal(2**concepts, 5, seed=concepts)
+    weights = degree_weights(table, world(concepts).tokens)
+    assert weights.shape == (2, concepts + 1)
+    assert torch.allclose(weights.sum(dim=-1), table.square().sum(dim=-1).mean(dim=-1))
+
+
 @pytest.mark.parametrize(("odd", "even"), [((), (0,)), ((1,), ()), ((1,), (0, 2)), ((0, 2), ()), ((0, 1, 2), ())])
 def test_a_product_of_factors_has_the_degree_of_its_odd_ones(odd: tuple[int, ...], even: tuple[int, ...]) -> None:
     """x has degree one; whether another concept is known, and x squared with it, adds none."""

@@ -129,7 +129,8 @@ def test_a_certificate_holds_for_any_multipliers_and_for_any_feasible_logits() -
     support = agreement(all_contexts(3), all_tokens(3))
     best = cube_margin.solve_cube(3)
     for _ in range(20):
-        rough = cube_margin.certified(random_pattern(3, 1003), np.abs(rng.standard_normal((4, 4))))
+        multipliers = rng.standard_normal((4, 4))  # of both signs: those of the wrong one must be dropped
+        rough = cube_margin.certified(random_pattern(3, 1003), multipliers)
         assert rough.bound <= best.bound * (1 + ROUNDING) < best.value * (1 + 2 * ROUNDING) <= rough.value * 1.001
         witness = cube_margin.pattern_matrix(rough.witness)
         assert np.linalg.norm(witness, 2) == pytest.approx(1)
@@ -138,6 +139,56 @@ def test_a_certificate_holds_for_any_multipliers_and_for_any_feasible_logits() -
         assert -witness[~support].sum() == pytest.approx(rough.bound)
         feasible = np.where(support, 0, -1 - rng.exponential(size=support.shape))
         assert nuclear(centred(feasible)) >= best.bound
+
+
+def test_a_full_certificate_holds_for_multipliers_of_any_sign() -> None:
+    rng = np.random.default_rng(1004)
+    support = agreement(all_contexts(2), all_tokens(2))
+    best = cube_margin.solve_cube(2)
+    for _ in range(20):
+        rough = hard_margin.certified(rng.standard_normal((9, 4)), rng.standard_normal((9, 4)), support)
+        assert rough.witness[~support].max() <= 0
+        assert np.abs(rough.witness.sum(axis=1)).max() < ROUNDING
+        assert np.linalg.norm(rough.witness, 2) == pytest.approx(1)
+        assert rough.bound <= best.value * (1 + ROUNDING) <= rough.value * (1 + 2 * ROUNDING)
+        hard_margin.require_margins(rough.logits, support, tolerance=ROUNDING)
+
+
+def test_a_certificate_that_does_not_attain_its_bound_says_nothing_about_degrees() -> None:
+    """Only contexts that know one concept push: τ_2 is 0, yet the optimum has degree two; the gap shows it."""
+    multipliers = np.zeros((3, 3))
+    multipliers[1, 1] = 1
+    weak = cube_margin.certified(cube_margin.agreement_margins(2), multipliers)
+    assert weak.slack == pytest.approx([1, 0])
+    assert weak.bound == pytest.approx(2 * math.sqrt(2))
+    assert cube_margin.solve_cube(2).sizes == pytest.approx([math.sqrt(3), 1], abs=1e-6)
+    assert weak.left_open == 0, "both degrees are present: none is claimed to be absent"
+    part = 1 / (1 + 2 * math.sqrt(3))  # of the nuclear norm, in degree two
+    assert part <= 2 * weak.gap / (1 - weak.slack[1] ** 2)
+
+
+@pytest.mark.parametrize("concepts", [4, 6])
+def test_what_the_gap_leaves_open_bounds_a_degree_that_is_put_in(concepts: int) -> None:
+    """The optimum with margins a little too large has a little of degree four: less than its own gap allows."""
+    best = cube_margin.solve_cube(concepts)
+    assert 0 <= best.left_open < 1e-5
+    for size in (1e-8, 1e-6, 1e-5):
+        bumped = best.margins.copy()
+        bumped[concepts, concepts] += size
+        multipliers = -best.witness * cube_margin.entry_counts(concepts)
+        near = cube_margin.certified(bumped, multipliers)
+        part = math.comb(concepts, 4) * near.sizes[3] / near.value
+        assert near.degrees == [1, 2, 3]
+        assert part <= near.left_open * (1 + SOLVER)
+
+
+def test_mean_steering_vectors_are_orthogonal_and_single_ones_are_not() -> None:
+    optimum = cube_margin.centred_logits(cube_margin.agreement_margins(2))
+    _, table = balanced_factors(optimum, dim=4)
+    first, second = (steering_vectors(torch.from_numpy(table), pairs) for pairs in world(2, 1000).token_pairs)
+    assert abs(float(first.mean(dim=0) @ second.mean(dim=0))) < ROUNDING
+    cosines = torch.nn.functional.cosine_similarity(first[:, None], second[None], dim=-1)
+    assert cosines.abs().numpy() == pytest.approx(1 / (1 + math.sqrt(3)))
 
 
 @pytest.mark.parametrize("concepts", [1, 25])
@@ -225,6 +276,21 @@ def test_the_gradient_is_that_of_the_loss_and_the_point_is_optimal(concepts: int
     assert regularised_path.decayed_loss(point) == pytest.approx(whole, abs=ROUNDING)
 
 
+def test_points_that_are_not_the_optimum_have_a_large_residual() -> None:
+    """Degree one alone leaves a singular value above 1; the optimum made longer has the wrong inner product."""
+    alone, best = (regularised_path.solve_path(3, 1e-3, degree=degree) for degree in (1, None))
+    assert alone.residual < 1e-3
+    assert regularised_path.checked(alone.logits, 1e-3).residual > 0.5
+    assert best.residual < 1e-3
+    assert regularised_path.checked(1.05 * best.logits, 1e-3).residual > 0.1
+
+
+def test_worlds_forget_their_probabilities_under_weak_decay() -> None:
+    apart = limit.worlds_table(2, [1e-2, 1e-5], seeds=[1000, 1001])["at most"]
+    assert apart.iloc[0] > 0.01
+    assert apart.iloc[1] < apart.iloc[0] / 5
+
+
 def test_descent_in_f_and_g_finds_the_same_optimum() -> None:
     point = regularised_path.solve_path(2, 3e-3)
     value, table = regularised_path.direct(limit.coins(2), 3e-3, dim=4, seed=1000)
@@ -293,9 +359,11 @@ def test_tables_say_what_the_theory_gives_and_have_no_holes_but_where_nothing_is
     wide = limit.path_table(rows)
     assert wide.index.tolist() == ["10^-1", "10^-2"]
     assert wide["U, m = 3"].isna().tolist() == [True, False]
-    low, top, middle = limit.linear_range([3]).loc[3]
+    low, top, middle, *divergences = limit.linear_range([3]).loc[3]
     assert low < 0.03 < top
     assert middle == pytest.approx(1, abs=1e-5)
+    assert divergences == sorted(divergences)
+    assert divergences[-1] == pytest.approx(1.5 * math.log(2))
     below = regularised_path.solve_path(3, 0.97 * low)
     assert below.degrees == [1, 2]
 

@@ -1,5 +1,6 @@
 """Width: spectra of tables of every kind, the cells of the map, the arms of the causes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from linrep.errors import InputError
 from linrep.experiments import spectra, width_causes, width_map, width_measures
 from linrep.experiments.width_measures import COSINE_MEASURES, MEASURES
-from linrep.history import history
-from linrep.pilot import CLOCKS, STEP_EFFECT, Pace
+from linrep.history import follow, history
+from linrep.pilot import CLOCKS, STEP_EFFECT, Batch, Pace
 from linrep.setting import Setting
 from linrep.simulate import COSINES, make_batches, simulate
 from linrep.start import Tables
+from linrep.train import TrainConfig, Trained
 
 SHORT = CLOCKS[0]
 
@@ -56,6 +58,19 @@ def test_a_simplex_weighs_all_sets_alike() -> None:
     assert found["known degree 1"] == pytest.approx(3 / 7)
     assert found["known spread"] == pytest.approx(0, abs=1e-12)
     assert found["unembedding"] == pytest.approx(0, abs=1e-12)
+
+
+def test_known_contexts_are_those_of_f() -> None:
+    """F a cube where all is known, nothing elsewhere; G a simplex: the one must not be taken for the other."""
+    (batch,) = make_batches(Setting(concepts=3), range(1))
+    contexts = batch.population.contexts
+    cube = torch.from_numpy(np.where((contexts >= 0).all(axis=1, keepdims=True), 2.0 * contexts - 1, 0))
+    cube += torch.from_numpy(0.1 * (contexts == 1))  # every concept moves something in every context
+    wide = torch.nn.functional.pad(cube, (0, 5))
+    found = tables(3, wide, torch.eye(8, dtype=torch.float64))
+    assert found["known degree 1"] == pytest.approx(1)
+    assert found["known spread"] == pytest.approx(spectra.simplex_check(3)["cube, spread"])
+    assert found["g degree 1"] == pytest.approx(3 / 7)
 
 
 def test_shares_of_normal_rows_are_the_numbers_of_sets() -> None:
@@ -117,11 +132,31 @@ def test_every_number_of_concepts_has_fewer_as_many_and_more_dimensions() -> Non
         assert dims[0] < m or m == 2
 
 
-@pytest.mark.parametrize(("name", "unit"), [("descent", 1), ("SGD 1, 200", 1), ("noise 1, 200", 1), ("Adam 0.01", 100)])
-def test_arms_end_at_the_same_clock(name: str, unit: int) -> None:
-    found = width_causes.arm(4, name, SHORT, 2)
+@pytest.mark.parametrize(
+    ("name", "step_size", "unit"),
+    [
+        ("descent", 2.0, 2.0),
+        ("SGD 1, 200", None, 1.0),
+        ("SGD 0.5, 100", None, 0.5),
+        ("noise 1, 200", None, 1.0),
+        ("Adam 0.01", None, 1.0),
+    ],
+)
+def test_arms_end_at_the_same_clock(
+    name: str, step_size: float | None, unit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps that are really taken, times what one counts: a step of Adam counts one, whatever its rate."""
+    steps = []
+
+    def spied(batch: Batch, config: TrainConfig, *args: Any, **kwargs: Any) -> tuple[Trained, pd.DataFrame]:
+        steps.append(config.steps)
+        return follow(batch, config, *args, **kwargs)
+
+    monkeypatch.setattr(width_causes, "follow", spied)
+    found = width_causes.arm(4, name, SHORT, 2, step_size=step_size)
+    assert steps == [math.ceil(SHORT / unit)]
     assert [row["clock"] for row in found["per_seed"]] == [SHORT] * 2
-    assert ("monotone" in found["per_seed"][0]) == (name not in ("SGD 1, 200", "Adam 0.01"))
+    assert ("monotone" in found["per_seed"][0]) == (not name.startswith(("SGD", "Adam")))
 
 
 def test_the_base_and_a_decayed_arm_share_worlds_and_starts() -> None:

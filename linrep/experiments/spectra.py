@@ -1,5 +1,6 @@
 """The measure of linearity as a spectrum: its identity on tables of every kind, and spectra along training."""
 
+import math
 from collections.abc import Sequence
 from math import comb
 
@@ -13,6 +14,7 @@ from linrep import geometry
 from linrep.experiments.width_map import along
 from linrep.experiments.width_measures import known_cosines
 from linrep.linearity import concept_vectors
+from linrep.nulls import relabelled
 from linrep.pilot import Batch
 from linrep.population import Population, complete_population
 from linrep.seeds import stream
@@ -38,8 +40,9 @@ def trained_batch(*, concepts: int, dim: int, seeds: range, clock: int, init_sca
 def identity_table(*, concepts: int = 3, dims: Sequence[int] = (3, 8), seeds: range, clock: int) -> pd.DataFrame:
     """U, its length-weighted form, and what the weight of degree one predicts; one row for each kind of table.
 
-    Tables: trained ones, from N(0, 0.1²); normal rows, and trained rows dealt out anew, where nothing is linear; and
-    two placed by hand. "identity off by" and "lengths" are the largest over seeds and concepts, the latter the ratio of
+    Tables: trained ones, from N(0, 0.1²); normal rows, and trained rows dealt out anew, each seed in its own order,
+    where nothing is linear; and two placed by hand. "U ±" is the standard error over seeds, NaN for the placed ones.
+    "identity off by" and "lengths" are the largest over seeds and concepts, the latter the ratio of
     the longest to the shortest steering vector of one concept.
     """
     population = complete_population([Setting(concepts=concepts).world(0)])
@@ -48,9 +51,11 @@ def identity_table(*, concepts: int = 3, dims: Sequence[int] = (3, 8), seeds: ra
         _, tables = trained_batch(concepts=concepts, dim=dim, seeds=seeds, clock=clock, init_scale=0.1)
         kinds[f"trained, k = {dim}"] = tables[1]
     last = kinds[f"trained, k = {dims[-1]}"]
-    rng = stream(seeds[0], "sampling", part=7)
-    kinds["rows dealt out anew"] = last[:, torch.from_numpy(rng.permutation(last.shape[1]))]
-    kinds["normal rows"] = torch.from_numpy(rng.standard_normal(last.shape))
+    rngs = [stream(seed, "sampling", part=7) for seed in seeds]
+    kinds["rows dealt out anew"] = torch.cat(
+        [relabelled(table, 1, generator=rng) for table, rng in zip(last, rngs, strict=True)]
+    )
+    kinds["normal rows"] = torch.stack([torch.from_numpy(rng.standard_normal(last.shape[1:])) for rng in rngs])
     kinds |= placed_tables(population.tokens)
     return pd.DataFrame([{"table": name} | _identity(population, table) for name, table in kinds.items()]).set_index(
         "table"
@@ -78,17 +83,19 @@ def _identity(population: Population, table: Table) -> dict[str, float]:
     plain = torch.stack([geometry.mean_cosine(each) for each in vectors], dim=-1)
     weighted = torch.stack([weighted_cosine(each) for each in vectors], dim=-1)
     predicted = predicted_cosine(linear_weights(table, population.tokens))
-    lengths = [each.norm(dim=-1) for each in vectors]
+    lengths = [every.norm(dim=-1) for every in vectors]
     part = shares(degree_weights(table, population.tokens))
+    each = plain.mean(dim=-1)
     return {
         "degree 1": float(part[:, 1].mean()),
-        "U": float(plain.mean()),
+        "U": float(each.mean()),
+        "U ±": float(each.std() / len(each) ** 0.5) if len(each) > 1 else math.nan,
         "U of concept 1": float(plain[:, 0].mean()),
         "weighted U": float(weighted.mean()),
         "predicted": float(predicted.mean()),
         "identity off by": float((weighted - predicted).abs().max()),
         "U off by": float((plain - predicted).abs().max()),
-        "lengths": max(float((each.amax(dim=-1) / each.amin(dim=-1)).max()) for each in lengths),
+        "lengths": max(float((every.amax(dim=-1) / every.amin(dim=-1)).max()) for every in lengths),
     }
 
 

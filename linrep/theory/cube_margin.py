@@ -38,7 +38,7 @@ class CubeMargin:
         sizes: σ_1..σ_m of the logits, σ_r for each of C(m, r) sets.
         value: their nuclear norm, an upper bound of the least one.
         witness: the pattern of a matrix M of spectral norm 1 that proves the lower bound (prop-limit-certificate).
-        slack: τ_1..τ_m, the singular values of M; where τ_r < 1, no optimum has a part of degree r.
+        slack: τ_1..τ_m, the singular values of M; if value and bound agree, no optimum has a degree with τ_r < 1.
         bound: the lower bound, for all feasible logits, invariant or not.
     """
 
@@ -63,6 +63,12 @@ class CubeMargin:
     def degrees(self) -> list[int]:
         """The degrees that are present."""
         return (1 + np.flatnonzero(self.sizes > PRESENT * self.sizes.max())).tolist()
+
+    @property
+    def left_open(self) -> float:
+        """What part of its nuclear norm any optimum can have in a degree that is not present: max 2 gap/(1 − τ_r²)."""
+        absent = [self.slack[r - 1] for r in range(1, self.concepts + 1) if r not in self.degrees]
+        return max((2 * self.gap / (1 - float(each) ** 2) for each in absent), default=0.0)
 
     @property
     def rank(self) -> int:

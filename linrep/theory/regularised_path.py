@@ -169,15 +169,19 @@ def direct(
 
 
 def decayed_loss(point: PathPoint) -> float:
-    """Loss + λ |L|_* at a point, in nats: what `direct` must find."""
+    """Loss + λ |L|_* at a point, in nats: what `direct` must find. Contexts leave m/2 concepts open on average."""
+    floor = len(point.sizes) / 2 * math.log(2)
+    return floor + divergence(point) + point.strength * nuclear_norm(point.sizes)
+
+
+def divergence(point: PathPoint) -> float:
+    """KL at a point, in nats, averaged over contexts; (m/2) ln 2 where the logits are zero."""
     concepts = len(point.sizes)
     known, wrong = cells(concepts)
     inside = np.zeros_like(point.logits)
     inside[known, wrong] = comb(known, wrong) * np.exp(-point.logits[known, wrong])
-    span = np.arange(concepts + 1)
-    share = comb(concepts, span) / 2.0**concepts
-    floor = (concepts - span) * math.log(2)
-    return float(share @ (floor + np.log1p(inside.sum(axis=1)))) + point.strength * nuclear_norm(point.sizes)
+    share = comb(concepts, np.arange(concepts + 1)) / 2.0**concepts
+    return float(share @ np.log1p(inside.sum(axis=1)))
 
 
 def solve_paths(sizes: Sequence[int], strengths: Sequence[float]) -> dict[tuple[int, float], PathPoint]:
