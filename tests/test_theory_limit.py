@@ -165,6 +165,10 @@ def test_a_certificate_that_does_not_attain_its_bound_says_nothing_about_degrees
     assert weak.left_open == 0, "both degrees are present: none is claimed to be absent"
     part = 1 / (1 + 2 * math.sqrt(3))  # of the nuclear norm, in degree two
     assert part <= 2 * weak.gap / (1 - weak.slack[1] ** 2)
+    linear = cube_margin.certified(cube_margin.counting_margins(2), multipliers)
+    assert linear.degrees == [1]
+    assert linear.left_open == pytest.approx(2 * (1 - 1 / math.sqrt(3)))
+    assert part <= linear.left_open
 
 
 @pytest.mark.parametrize("concepts", [4, 6])
