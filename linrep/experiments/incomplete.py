@@ -58,7 +58,7 @@ VARIANTS: dict[tuple[str, str], dict[str, Fields]] = {
         "50 masks": {"masks": 50},
     }
     | LAWS,
-    ("table4", "m = 12"): {"256 tokens": {"tokens": 256}, "50 masks": {"masks": 50}} | LAWS,
+    ("table4", "m = 12"): {"1,024 tokens": {"tokens": 1024}, "50 masks": {"masks": 50}} | LAWS,
     ("figure6", "m = 7, k = 5"): MASKS | WORLDS | LAWS,
     ("figure6", "m = 7, k = 6"): MASKS,
     ("figure6", "m = 7, k = 7"): MASKS,
