@@ -162,7 +162,7 @@ PRINTED = (
     Printed("ablations", "the same, by chance", "formula for any m and k", HERE, "chance.formula_table"),
     Printed(
         "incomplete",
-        "U, E and UE of Tables 3 and 4, Figures 6 and 7a, m = 7 to 12; other choices",
+        "U, E, UE and between of Tables 3 and 4, Figures 6 and 7a, m = 7 to 12; other choices",
         "clock 1,000, before anything is learned at ten concepts; worlds without edges",
         "incomplete",
         'views.by_clock("table4")',
