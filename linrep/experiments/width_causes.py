@@ -1,7 +1,8 @@
 """What moves linearity above k = m, one thing at a time, on the same worlds and starts.
 
 Base: descent at the step that the rules find, m = 3, start N(0, 0.1²), to clock 10,000; at k = 8, and at k = m, where
-little is to be gained. Every arm is compared with the base seed by seed. Fixed before the runs.
+little is to be gained. Every arm is compared with the base seed by seed. Fixed before the runs, but for "covariance"
+and the noise in one table, which were added after the others had been seen.
 """
 
 import math
