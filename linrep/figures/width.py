@@ -107,7 +107,7 @@ def effects(tables: Mapping[str, pd.DataFrame], cosines: Sequence[str] = ("U", "
         axis.axvspan(-0.03, 0.03, color="0.85", zorder=0)
         axis.axvline(0, color="0.4", lw=1)
         axis.set(
-            yticks=range(len(arms)), yticklabels=arms if axis is axes[0] else [], xlabel="less descent", title=name
+            yticks=range(len(arms)), yticklabels=arms if axis is axes[0] else [], xlabel="arm less descent", title=name
         )
         axis.invert_yaxis()
     axes[-1].legend(frameon=False, fontsize=9)
