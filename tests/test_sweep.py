@@ -188,3 +188,13 @@ def test_own_workers_are_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OMP_NUM_THREADS", "")
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert executors.own_workers() == 0
+
+
+def test_local_workers_leave_the_environment_of_this_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a second round of tasks would find one core, and the libraries of this process one thread."""
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = {name: os.environ.get(name) for name in executors.THREADS}
+    with executors.executor(1, None):
+        pass
+    assert {name: os.environ.get(name) for name in executors.THREADS} == before

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,9 @@ from linrep.sweep.task import Outcome, Task, perform
 
 IGNORE_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 """What local workers run first: Ctrl-C reaches them too, but it is the sweep that ends them."""
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""The variables that say how many threads a process uses."""
 
 MOST_CLAIMED = 400
 """Tasks that a sweep holds claims of at a time, each an open file: most systems allow a process about 1,000."""
@@ -165,16 +168,16 @@ def _local(workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     share = str(max(1, _cores() // workers))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    threads = dict.fromkeys(names, share)
+    threads = dict.fromkeys(THREADS, share)
     with (
+        _own_environment(THREADS),
         dask.config.set({"distributed.nanny.pre-spawn-environ": threads}),  # for a script that imports torch itself
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
             memory_limit=None,
             silence_logs=logging.CRITICAL,
             env=threads,
@@ -183,6 +186,20 @@ def _local(workers: int) -> Iterator[Any]:
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextmanager
+def _own_environment(names: Sequence[str]) -> Iterator[None]:
+    """Put some variables of this process back at the end: what workers are started with is set here, too, and stays."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _cores() -> int:
