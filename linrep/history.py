@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -35,10 +34,10 @@ def history(setting: Setting, *, seeds: range, pace: Pace, points: int = 40) -> 
     struck = (math.ceil(clock / one) for clock in CLOCKS)
     marks = sorted(mark for mark in {0, *even, *struck} if mark <= pace.steps)
     clocks = {mark: clock_of(Pace(config.step_size, mark), config.optimizer) for mark in marks}
-    found = []
-    for batch in make_batches(setting, seeds):
-        look = partial(_measures, batch)
-        found.append(follow(batch, config, clocks, look, engine=setting.engine)[1])
+    found = [
+        follow(batch, config, clocks, linearity(batch), engine=setting.engine)[1]
+        for batch in make_batches(setting, seeds)
+    ]
     return pd.concat(found, ignore_index=True)
 
 
@@ -48,9 +47,13 @@ def at_clocks(record: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {f"{clock:,}": record[record["clock"] == first] for clock, first in reached.items() if first == first}
 
 
-def _measures(batch: Batch, _: int, tables: Tables) -> Columns:
-    """The measures of `Linearity`."""
-    return measure(batch.population, tables).per_replicate()
+def linearity(batch: Batch) -> Look:
+    """What `follow` shall look at: the measures of `Linearity`."""
+
+    def look(_: int, tables: Tables) -> Columns:
+        return measure(batch.population, tables).per_replicate()
+
+    return look
 
 
 def follow(

@@ -12,7 +12,7 @@ from linrep.simulate import COSINES
 
 
 def test_the_map_has_every_cell_settled_and_finite() -> None:
-    record = width_views.recorded()
+    record = width_views.recorded(width_map.NAME)
     cells = {(row["m"], row["k"], row["start"]): row for row in record.body["cells"]}
     wanted = {(m, k, start) for m, dims in width_map.DIMS.items() for k in dims for start in width_map.starts_of(m)}
     assert set(cells) == wanted
@@ -25,7 +25,7 @@ def test_the_map_has_every_cell_settled_and_finite() -> None:
 
 
 def test_a_grid_shows_each_width_at_its_own_last_clock() -> None:
-    rows = width_views.recorded().to_frame()
+    rows = width_views.recorded(width_map.NAME).to_frame()
     for m, k, clock in ((3, 2, 10_000), (3, 8, 100_000), (6, 64, 10_000)):
         row = rows[(rows.m == m) & (rows.k == k) & (rows.clock == clock) & (rows.start == "0.01")]
         assert width_views.grid(m).loc[k, "0.01"] == pytest.approx(row["unembedding"].iloc[0])
@@ -34,7 +34,7 @@ def test_a_grid_shows_each_width_at_its_own_last_clock() -> None:
 
 
 def test_one_more_dimension_is_paired_by_seed() -> None:
-    rows = pd.DataFrame(width_views.recorded().body["per_seed"])
+    rows = pd.DataFrame(width_views.recorded(width_map.NAME).body["per_seed"])
     narrow, wide = (rows[(rows.m == 4) & (rows.k == k) & (rows.start == "linear")].set_index("seed") for k in (4, 5))
     line = width_views.one_more().loc[(4, "linear")]
     assert line["difference"] == pytest.approx((wide.unembedding - narrow.unembedding).mean())

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from linrep.experiments.beside_paper import as_cells
+from linrep.experiments.table_views import recorded
 from linrep.experiments.width_causes import ARMS, CLOCK, DIMS, NAME, RECIPE_DIMS, SEEDS, M, arm
-from linrep.experiments.width_views import recorded
 from linrep.geometry import mean_cosine
 from linrep.linearity import concept_vectors
 from linrep.results import Record, require_agreement

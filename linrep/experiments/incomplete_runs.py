@@ -17,14 +17,13 @@ from jaxtyping import Float
 from linrep.errors import DivergenceError, LinrepError
 from linrep.experiments.full_tables import chosen_clock
 from linrep.geometry import cosine_matrix
-from linrep.history import Columns, follow
-from linrep.linearity import concept_vectors, measure
+from linrep.history import follow, linearity
+from linrep.linearity import concept_vectors
 from linrep.pilot import CLOCKS, PAPER_STEPS, STEP_EFFECT, STEP_GRID
 from linrep.results import json_rows, short
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
 from linrep.simulate import COSINES, MEASURES, make_batches
-from linrep.start import Tables
 from linrep.sweep import Task
 from linrep.train import LossRoseError
 
@@ -92,12 +91,10 @@ def along(
     size = step_size if setting.optimizer == "gd" else PAPER_STEPS[setting.optimizer]
     (batch,) = make_batches(setting, (seed,))
     steps = {math.ceil(round(mark / size, 6)): mark for mark in CLOCKS if mark <= clock}
-
-    def look(_: int, tables: Tables) -> Columns:
-        return measure(batch.population, tables).per_replicate()
-
     config = setting.training(size, max(steps))
-    trained, table = follow(batch, config, steps, look, engine=setting.engine, require_monotone=require_monotone)
+    trained, table = follow(
+        batch, config, steps, linearity(batch), engine=setting.engine, require_monotone=require_monotone
+    )
     found: dict[str, Any] = {"rows": json_rows(table.assign(monotone=table.get("monotone")))}
     found |= {"contexts": len(batch.population.contexts), "tokens": len(batch.population.tokens)}
     if matrix:

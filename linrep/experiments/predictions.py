@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from linrep.history import Columns, Look, follow
-from linrep.linearity import measure
+from linrep.history import follow, linearity
 from linrep.loss import PopulationLoss
 from linrep.perturbed import Decayed
 from linrep.pilot import CLOCKS, Batch, find_pace
@@ -28,7 +27,7 @@ from linrep.population import masked_population
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
 from linrep.simulate import COSINES, make_batches
-from linrep.start import Tables, initial_tables
+from linrep.start import initial_tables
 from linrep.stats import estimate
 from linrep.theory.regularised_path import solve_path
 
@@ -76,7 +75,8 @@ def outcome(said: Prediction, seeds: Sequence[int]) -> pd.DataFrame:
     pace = find_pace(pilots, "gd", clock=said.clock)
     config = said.setting.training(pace.step_size, pace.steps)
     tables = [
-        follow(batch, config, {pace.steps: said.clock}, _look(batch), loss=_loss(batch, said))[1] for batch in batches
+        follow(batch, config, {pace.steps: said.clock}, linearity(batch), loss=_loss(batch, said))[1]
+        for batch in batches
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -90,15 +90,6 @@ def _batches(said: Prediction, seeds: Sequence[int]) -> list[Batch]:
     sizes = (len(population.contexts), len(population.tokens))
     start = initial_tables(*sizes, said.setting.width, seeds=seeds, init_scale=said.setting.init_scale)
     return [Batch(population, start, tuple(seeds))]
-
-
-def _look(batch: Batch) -> Look:
-    """The measures of `Linearity`."""
-
-    def look(_: int, tables: Tables) -> Columns:
-        return measure(batch.population, tables).per_replicate()
-
-    return look
 
 
 def _loss(batch: Batch, said: Prediction) -> Decayed | None:

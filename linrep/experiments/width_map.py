@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from linrep.experiments.catalogue import Size
+from linrep.experiments.late_phase import largest_shift
 from linrep.experiments.width_measures import MEASURES, measured
 from linrep.history import follow
 from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Pace
@@ -83,7 +84,7 @@ def cell(m: int, k: int, start: str, clock: int, seeds: int) -> dict[str, Any]:
     rows = along(setting, range(seeds), step_size=step_size, clock=clock)
     for halving in range(HALVINGS + 1):
         half = along(setting, range(seeds), step_size=step_size / 2, clock=clock)
-        moved = largest_shift(rows, half, clock)
+        moved = largest_shift(*(each[each["clock"] == clock] for each in (rows, half)))
         if moved < STEP_EFFECT or halving == HALVINGS:
             break
         rows, step_size = half, step_size / 2
@@ -110,12 +111,6 @@ def along(setting: Setting, seeds: range, *, step_size: float, clock: int) -> pd
 def pace_of(row: Mapping[str, Any]) -> Pace:
     """The pace of a recorded cell."""
     return Pace(row["step_size"], math.ceil(round(row["clock"] / row["step_size"], 6)))
-
-
-def largest_shift(rows: pd.DataFrame, half: pd.DataFrame, clock: int) -> float:
-    """The largest change of a mean cosine over seeds at a clock when the step is halved."""
-    once, twice = (each.loc[each["clock"] == clock, list(COSINES)].mean() for each in (rows, half))
-    return float((once - twice).abs().max())
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from linrep.experiments.beside_paper import as_cells
+from linrep.experiments.table_views import recorded
 from linrep.experiments.width_map import DIMS, NAME, STARTS, along, starts_of
 from linrep.pilot import STEP_EFFECT
-from linrep.results import Record, read_record, require_agreement, results_folder
+from linrep.results import require_agreement
 from linrep.setting import Setting
 from linrep.simulate import COSINES
 from linrep.stats import compare_paired
@@ -15,18 +16,9 @@ from linrep.stats import compare_paired
 KEYS = ["m", "k", "start"]
 
 
-def recorded(name: str = NAME) -> Record:
-    """A record of this part of the book.
-
-    Raises:
-        InputError: it is not there.
-    """
-    return read_record(results_folder() / f"{name}.json")
-
-
 def cells() -> pd.DataFrame:
     """How every cell was run, by m, k and start."""
-    return pd.DataFrame(recorded().body["cells"]).set_index(KEYS)
+    return pd.DataFrame(recorded(NAME).body["cells"]).set_index(KEYS)
 
 
 def state() -> pd.DataFrame:
@@ -46,12 +38,12 @@ def state() -> pd.DataFrame:
 
 def means() -> pd.DataFrame:
     """Means over seeds: a row for each m, k, start and clock."""
-    return recorded().to_frame().set_index([*KEYS, "clock"]).sort_index()
+    return recorded(NAME).to_frame().set_index([*KEYS, "clock"]).sort_index()
 
 
 def grid(m: int, column: str = "unembedding", *, clock: int | None = None) -> pd.DataFrame:
     """Means of a measure at a clock, or at the last one of each k: a row for each k, a column for each start."""
-    rows = recorded().to_frame()
+    rows = recorded(NAME).to_frame()
     rows = rows[rows["m"] == m]
     at = rows[rows["clock"] == (rows.groupby("k")["clock"].transform("max") if clock is None else clock)]
     return at.pivot_table(index="k", columns="start", values=column)[starts_of(m)]
@@ -59,21 +51,21 @@ def grid(m: int, column: str = "unembedding", *, clock: int | None = None) -> pd
 
 def against_dim(start: str, *, clock: int) -> pd.DataFrame:
     """The cosines with standard errors and the shares by degree at a clock, by m and k, from one start."""
-    rows = recorded().to_frame()
+    rows = recorded(NAME).to_frame()
     found = rows[(rows["start"] == start) & (rows["clock"] == clock)]
     return found.drop(columns=["start", "clock"]).set_index(["m", "k"]).sort_index()
 
 
 def course(m: int, start: str) -> pd.DataFrame:
     """Every measure along the clock, by k and clock."""
-    rows = recorded().to_frame()
+    rows = recorded(NAME).to_frame()
     found = rows[(rows["start"] == start) & (rows["m"] == m)]
     return found.drop(columns=["start", "m"]).set_index(["k", "clock"]).sort_index()
 
 
 def one_more(*, cosine: str = "unembedding") -> pd.DataFrame:
     """What the next wider space on record costs or gives, against k = m, on the same worlds, at the last clock."""
-    rows = pd.DataFrame(recorded().body["per_seed"]).set_index([*KEYS, "seed"]).sort_index()[cosine]
+    rows = pd.DataFrame(recorded(NAME).body["per_seed"]).set_index([*KEYS, "seed"]).sort_index()[cosine]
     lines = []
     for m, dims in DIMS.items():
         wider = next(k for k in dims if k > m)
@@ -110,13 +102,13 @@ def require_live(slices: Sequence[tuple[int, int, str, int]], *, tolerance: floa
     Raises:
         LinrepError: a mean differs from that on record by more than the tolerance.
     """
-    table, count = {(row["m"], row["k"], row["start"]): row for row in recorded().body["cells"]}, 0
+    table, count = {(row["m"], row["k"], row["start"]): row for row in recorded(NAME).body["cells"]}, 0
     for m, k, start, clock in slices:
         how = table[m, k, start]
         setting = Setting(concepts=m, dim=k, init_scale=STARTS[start])
         rows = along(setting, range(how["seeds"]), step_size=how["step_size"], clock=clock)
         live = rows.groupby("clock")[["kl", *COSINES, "g degree 1"]].mean().reset_index().assign(m=m, k=k, start=start)
         columns = ["kl", *COSINES, "g degree 1"]
-        require_agreement(recorded().to_frame(), live, on=[*KEYS, "clock"], columns=columns, tolerance=tolerance)
+        require_agreement(recorded(NAME).to_frame(), live, on=[*KEYS, "clock"], columns=columns, tolerance=tolerance)
         count += how["seeds"]
     return count
