@@ -1,6 +1,6 @@
-"""The exact loss with one thing added to it: weight decay, or gradient noise whose amount is known.
+"""The exact loss with one thing changed: weight decay, gradient noise whose amount is known, or Adam's scaling.
 
-Both are losses that gradient descent can be asked to descend (`linrep.loss.Loss`), so that every other thing of a run,
+All are losses that gradient descent can be asked to descend (`linrep.loss.Loss`), so that every other thing of a run,
 worlds, starts, step and clock, stays as it is.
 """
 
@@ -44,6 +44,37 @@ class Decayed:
             slope.add(table, alpha=self.decay) for slope, table in zip(gradient, tables, strict=True)
         )
         return value + self.decay / 2 * penalty, (of_embedding, of_unembedding)
+
+
+class AdamScaled:
+    """The exact loss with the step of Adam (betas .9 and .999, epsilon 1e-8) in place of its gradient.
+
+    Descending it at step η is Adam at rate η without the noise of minibatches. It keeps running means: one object
+    serves one run, which has to ask for each step once.
+    """
+
+    _FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss = loss
+        self._means: list[tuple[Tensor, Tensor]] = []
+        self._steps = 0
+
+    def value_and_gradient(self, tables: Tables) -> tuple[Float[Tensor, " replicates"], Tables]:
+        """The exact loss, and Adam's step over its rate."""
+        value, gradient = self._loss.value_and_gradient(tables)
+        self._steps += 1
+        self._means = self._means or [(torch.zeros_like(slope), torch.zeros_like(slope)) for slope in gradient]
+        of_embedding, of_unembedding = map(self._scaled, self._means, gradient)
+        return value, (of_embedding, of_unembedding)
+
+    def _scaled(self, means: tuple[Tensor, Tensor], slope: Tensor) -> Tensor:
+        """The mean of gradients over the root of the mean of their squares, both corrected for their zero start."""
+        first, second = means
+        first.lerp_(slope, 1 - self._FIRST)
+        second.lerp_(slope.square(), 1 - self._SECOND)
+        root = (second / (1 - self._SECOND**self._steps)).sqrt()
+        return first / (1 - self._FIRST**self._steps) / (root + self._EPSILON)
 
 
 class Noisy:

@@ -95,6 +95,18 @@ def test_a_record_has_every_cell_seed_and_clock_with_finite_numbers(name: str) -
     assert [cell["cell"] for cell in record.body["cells"]] == list(incomplete.CELLS[name])
 
 
+def test_a_cell_of_two_records_is_one_and_the_same_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no other cell in Figure 6 nothing is trained: the last one comes from Table 3's record, whole."""
+    monkeypatch.setattr(incomplete, "CELLS", incomplete.CELLS | {"figure6": {"m = 10, k = 10": {"dim": 10}}})
+    record = incomplete.figure6("paper")
+    table3 = incomplete_views.recorded("table3")
+    base = [row for row in table3.body["per_seed"] if row["cell"] == "50 masks"]
+    assert record.body["per_seed"] == [{**row, "cell": "m = 10, k = 10"} for row in base]
+    (how,) = record.body["cells"]
+    wanted = {**incomplete.recorded_cell("table3", "50 masks"), "cell": "m = 10, k = 10", "dim": 10}
+    assert how == {key: value for key, value in wanted.items() if key != "matrix"}
+
+
 def test_views_take_their_numbers_from_the_record() -> None:
     for name, printed in (("table3", TABLE3), ("table4", TABLE4)):
         rows, table = incomplete_views.recorded(name).to_frame(), incomplete_views.verdicts(name)

@@ -1,4 +1,4 @@
-"""Losses with one thing added: gradients against autograd, noise against minibatches."""
+"""Losses with one thing changed: gradients against autograd, noise against minibatches, Adam against torch's."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from linrep.concepts import ConceptGraph
 from linrep.errors import InputError
 from linrep.loss import PopulationLoss
 from linrep.minibatches import Minibatches, minibatch_gradient
-from linrep.perturbed import Decayed, Noisy, sampling_variance
+from linrep.perturbed import AdamScaled, Decayed, Noisy, sampling_variance
 from linrep.population import Population, complete_population
 from linrep.start import Tables
 
@@ -124,3 +124,21 @@ def test_bad_amounts_are_refused() -> None:
             Decayed(exact(world()), decay)
     with pytest.raises(InputError, match="batch is 0; it must be 1 or more"):
         Noisy(exact(world()), batch=0, seeds=SEEDS)
+
+
+def test_descending_adams_step_is_adam_on_the_exact_loss() -> None:
+    population = world()
+    loss, scaled = exact(population), AdamScaled(exact(population))
+    mine = tuple(table.clone() for table in tables(population))
+    theirs = [table.clone().requires_grad_() for table in mine]
+    adam = torch.optim.Adam(theirs, lr=0.05)
+    for _ in range(40):
+        _, slopes = loss.value_and_gradient((theirs[0].detach(), theirs[1].detach()))
+        theirs[0].grad, theirs[1].grad = slopes
+        adam.step()
+        value, step = scaled.value_and_gradient((mine[0], mine[1]))
+        assert torch.equal(value, loss.value((mine[0], mine[1])))
+        for table, part in zip(mine, step, strict=True):
+            table.sub_(part, alpha=0.05)
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=0, atol=1e-12)

@@ -30,6 +30,9 @@ CELLS: dict[str, dict[str, Fields]] = {
 }
 """What each record trains, by cell."""
 
+SAME = {("figure6", "m = 10, k = 10"): ("table3", "50 masks")}
+"""A cell that is another record's: its runs are taken from there."""
+
 SMOKE: dict[str, dict[str, Fields]] = {  # to clock 3,162
     "table3": {"6 masks": {"concepts": 4, "masks": 6}},
     "table4": {"m = 4": {"concepts": 4, "masks": 10, "tokens": 12}},
@@ -171,23 +174,40 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     began = time.perf_counter()
     cells, seeds = (CELLS[name], range(RUNS)) if size == "paper" else (SMOKE[name], range(3))
     end = CLOCKS[-1] if size == "paper" else CLOCKS[1]
-    planned = [pace_task(fields, horizon=end) for fields in cells.values()]
-    paces = _done(name, planned, size=size, label="paces")
+    own = {cell: fields for cell, fields in cells.items() if (name, cell) not in SAME}
+    planned = [pace_task(fields, horizon=end) for fields in own.values()]
+    paces = dict(zip(own, _done(name, planned, size=size, label="paces"), strict=True))
     tasks = [
-        seed_task(fields, step_size=pace["step_size"], clock=end, seed=seed, matrix=matrix)
-        for fields, pace in zip(cells.values(), paces, strict=True)
+        seed_task(fields, step_size=paces[cell]["step_size"], clock=end, seed=seed, matrix=matrix)
+        for cell, fields in own.items()
         for seed in seeds
     ]
-    runs = _done(name, tasks, size=size)
+    runs = iter(_done(name, tasks, size=size))
     rows, how = [], []
-    for number, (cell, fields, pace) in enumerate(zip(cells, cells.values(), paces, strict=True)):
-        mine = runs[number * len(seeds) : (number + 1) * len(seeds)]
-        rows += [{"cell": cell, **line} for line in json_rows(frame(mine))]
-        world = {of: sum(run[of] for run in mine) / len(mine) for of in ("contexts", "tokens")}
-        how.append({"cell": cell, **fields, "runs": len(seeds), **pace, **world} | _mean_matrix(mine))
+    for cell, fields in cells.items():
+        if cell in own:
+            mine = [next(runs) for _ in seeds]
+            found = json_rows(frame(mine))
+            world = {of: sum(run[of] for run in mine) / len(mine) for of in ("contexts", "tokens")}
+            ran = {"runs": len(seeds), **paces[cell], **world} | _mean_matrix(mine)
+        else:
+            found, ran = _taken(*SAME[name, cell])
+        rows += [{**line, "cell": cell} for line in found]
+        how.append({**ran, "cell": cell, **fields})
     return Record(
         name, {"clocks": list(CLOCKS)}, tuple(seeds), "per_seed", {"cells": how, "per_seed": rows}, _since(began)
     )
+
+
+def _taken(name: str, cell: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The runs of a cell on record, and how they were run, without the cosines of concept with concept.
+
+    Raises:
+        InputError: its record is not there.
+    """
+    rows = read_record(results_folder() / f"{name}.json").body["per_seed"]
+    ran = {key: value for key, value in recorded_cell(name, cell).items() if key != "matrix"}
+    return [row for row in rows if row["cell"] == cell], ran
 
 
 def _tasks(fields: Fields, *, step_size: float, clock: int, seeds: range) -> list[Task]:

@@ -1,8 +1,8 @@
 """What moves linearity above k = m, one thing at a time, on the same worlds and starts.
 
 Base: descent at the step that the rules find, m = 3, start N(0, 0.1²), to clock 10,000; at k = 8, and at k = m, where
-little is to be gained. Every arm is compared with the base seed by seed. Fixed before the runs, but for "covariance"
-and the noise in one table, which were added after the others had been seen.
+little is to be gained. Every arm is compared with the base seed by seed. Fixed before the runs, but for "covariance",
+the noise in one table, and Adam on exact gradients, which were added after the others had been seen.
 """
 
 import math
@@ -11,18 +11,23 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from linrep.experiments.catalogue import Size
 from linrep.experiments.width_measures import measured
 from linrep.history import follow
 from linrep.loss import Loss, PopulationLoss
-from linrep.perturbed import Decayed, Noisy
+from linrep.perturbed import AdamScaled, Decayed, Noisy
 from linrep.pilot import CLOCKS, Batch
-from linrep.results import Record, json_rows, unfinished_folder
+from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
+from linrep.sharpness import sharpness
 from linrep.simulate import make_batches, setting_pace
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 from linrep.theory.other_losses import label_smoothing
+from linrep.train import Trained
 
 NAME = "width_causes"
 M, DIMS, SCALE, CLOCK, SEEDS = 3, (8, 3), 0.1, CLOCKS[2], 20
@@ -55,9 +60,12 @@ ARMS: dict[str, Arm] = {
     "smoothing 0.1": {"how": "smoothing", "by": 1e-1},
     "Adam 0.001": {"how": "adam", "rate": 0.001},
     "Adam 0.01": {"how": "adam", "rate": 0.01},
+    "exact Adam 0.001": {"how": "exact adam", "rate": 0.001},
+    "exact Adam 0.01": {"how": "exact adam", "rate": 0.01},
 }
 """What differs from the base. `how`: SGD and Adam on minibatches, normal noise of the amount of a minibatch's, or with
-its covariance, weight decay, label smoothing; without it, descent, at `times` the step. Adam's clock counts steps."""
+its covariance, weight decay, label smoothing, Adam on the exact gradient; without it, descent, at `times` the step.
+Adam's clock counts steps."""
 
 RECIPE_DIMS = (3, 4, 5, 6, 8, 12)
 """Where the paper's recipe, SGD with rate 0.1 and batch 100 from the linear start, is run beside descent."""
@@ -76,9 +84,9 @@ def record(size: Size) -> Record:
     else:
         names = ("descent", "SGD 1, 200", "noise 1, 200", "decay 1e-2")
         given = [{"k": 8, "name": name, "clock": CLOCKS[0], "seeds": 3} for name in names]
-    found = run_tasks(
-        [Task(f"{__name__}:arm", each) for each in given], folder=unfinished_folder(NAME), progress=True, label="arms"
-    )
+    tasks = [Task(f"{__name__}:arm", {**each, "sharp": True}) for each in given]
+    workers = own_workers() if size == "paper" else 0
+    found = run_tasks(tasks, folder=unfinished_folder(NAME), workers=workers, progress=True, label="arms")
     body = {part: [row for each in found for row in each[part]] for part in ("arms", "per_seed")}
     config = {"concepts": M, "scale": SCALE, "clock": CLOCK if size == "paper" else CLOCKS[0]}
     return Record(NAME, config, (), "per_seed", body, round(time.perf_counter() - began, 3))
@@ -91,11 +99,13 @@ def arm(
     seeds: int,
     start: Literal["linear", "small"] = "small",
     step_size: float | None = None,
+    sharp: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """One arm: how it was run (arms, one row), and a row for each seed and each of `CLOCKS` (per_seed).
 
     Args:
         step_size: None for the arm's rate, or what the rules find.
+        sharp: also the sharpness of the exact loss at the last clock, times the step, for each seed ("edge").
 
     Raises:
         DivergenceError: training left the finite numbers.
@@ -103,11 +113,16 @@ def arm(
     setting = Setting(concepts=M, dim=k, init_scale=SCALE if start == "small" else None)
     given = ARMS[name]
     step_size = step_size or _step(setting, given, clock)
-    rows = pd.concat([_train(batch, given, step_size, clock) for batch in make_batches(setting, range(seeds))])
+    batches = make_batches(setting, range(seeds))
+    trained = [_train(batch, given, step_size, clock) for batch in batches]
+    rows = pd.concat([found for _, found in trained])
     place = {"k": k, "start": start, "arm": name}
     columns = ["seed", "clock", "kl", "unembedding", "embedding", "matched", "between", "imbalance", "g degree 1"]
     kept = [*columns, *(["monotone"] if "monotone" in rows else [])]
-    how = {**place, "step_size": step_size, "seeds": seeds}
+    how: dict[str, Any] = {**place, "step_size": step_size, "seeds": seeds}
+    if sharp:
+        values = [_sharpness(batch, each) for batch, (each, _) in zip(batches, trained, strict=True)]
+        how["edge"] = [short(step_size * value) for value in torch.cat(values).tolist()]
     return {"arms": [how], "per_seed": [{**place, **row} for row in json_rows(rows[kept])]}
 
 
@@ -118,17 +133,22 @@ def _step(setting: Setting, given: Mapping[str, Any], clock: int) -> float:
     return setting_pace(setting, clock=clock).step_size * float(given.get("times", 1))
 
 
-def _train(batch: Batch, given: Mapping[str, Any], step_size: float, clock: int) -> pd.DataFrame:
-    """A batch of seeds along the clock."""
+def _train(batch: Batch, given: Mapping[str, Any], step_size: float, clock: int) -> tuple[Trained, pd.DataFrame]:
+    """A batch of seeds, trained and along the clock."""
     how = given.get("how")
-    unit = 1.0 if how == "adam" else step_size
+    unit = 1.0 if how in ("adam", "exact adam") else step_size
     marks = {math.ceil(round(mark / unit, 6)): mark for mark in CLOCKS if mark <= clock}
     optimizer: Literal["gd", "sgd", "adam"] = how if how in ("sgd", "adam") else "gd"
     config = Setting(concepts=M, optimizer=optimizer, batch=int(given.get("batch", 100))).training(
         step_size, max(marks)
     )
-    _, rows = follow(batch, config, marks, measured(batch.population), loss=_loss(batch, given))
-    return rows
+    return follow(batch, config, marks, measured(batch.population), loss=_loss(batch, given))
+
+
+def _sharpness(batch: Batch, trained: Trained) -> Float[Tensor, " replicates"]:
+    """Of the exact loss at trained tables."""
+    tables = (trained.embedding.double(), trained.unembedding.double())
+    return sharpness(PopulationLoss.of(batch.population, dtype=tables[0].dtype, device="cpu"), tables)
 
 
 def _loss(batch: Batch, given: Mapping[str, Any]) -> Loss | None:
@@ -139,6 +159,8 @@ def _loss(batch: Batch, given: Mapping[str, Any]) -> Loss | None:
             return Noisy(exact, batch=int(given["batch"]), seeds=batch.seeds, only=given.get("only"))
         case "covariance":
             return Noisy(exact, batch=int(given["batch"]), seeds=batch.seeds, shape="covariance")
+        case "exact adam":
+            return AdamScaled(exact)
         case "decay":
             return Decayed(exact, float(given["by"]))
         case "smoothing":

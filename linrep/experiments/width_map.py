@@ -21,7 +21,7 @@ from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Pace
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, make_batches, setting_pace
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 
 NAME = "width_map"
 
@@ -62,7 +62,8 @@ def record(size: Size) -> Record:
         named = [(2, k, start, CLOCKS[0], 3) for k in (2, 4) for start in ("linear", "0.1")]
     keys = ("m", "k", "start", "clock", "seeds")
     tasks = [Task(f"{__name__}:cell", dict(zip(keys, given, strict=True))) for given in named]
-    found = run_tasks(tasks, folder=unfinished_folder(NAME), progress=True, label="cells")
+    workers = own_workers() if size == "paper" else 0
+    found = run_tasks(tasks, folder=unfinished_folder(NAME), workers=workers, progress=True, label="cells")
     body = {part: [row for each in found for row in each[part]] for part in ("cells", "means", "per_seed")}
     return Record(NAME, {"clocks": list(CLOCKS)}, (), "means", body, round(time.perf_counter() - began, 3))
 
