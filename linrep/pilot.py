@@ -57,6 +57,11 @@ def halved(pace: Pace) -> Pace:
     return Pace(pace.step_size / 2, pace.steps * 2)
 
 
+def steps_to(clock: float, step_size: float) -> int:
+    """The fewest steps that reach a clock: clock / step_size, rounded up, but for errors of rounding."""
+    return math.ceil(round(clock / step_size, 6))
+
+
 def clock_of(pace: Pace, optimizer: Optimizer) -> float:
     """The clock that a pace ends at: step size times steps, or for Adam, whose step size is no time, its steps."""
     return pace.steps * _unit(pace.step_size, optimizer)

@@ -3,12 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from linrep.errors import LinrepError
-from linrep.experiments import cause_views, predictions, width_causes, width_map, width_views
-from linrep.pilot import STEP_EFFECT
+from linrep.experiments import cause_views, predictions, statement, width_causes, width_map, width_views
+from linrep.loss import PopulationLoss
+from linrep.pilot import CLOCKS, STEP_EFFECT
 from linrep.results import Record
-from linrep.simulate import COSINES
+from linrep.setting import Setting
+from linrep.sharpness import sharpness
+from linrep.simulate import COSINES, make_batches
+from linrep.train import TrainConfig, train
 
 
 def test_the_map_has_every_cell_settled_and_finite() -> None:
@@ -101,3 +106,26 @@ def test_contexts_that_know_everything_are_the_words_and_no_others() -> None:
     (batch,) = predictions._batches(whole, range(2))
     assert len(batch.population.contexts) == len(batch.population.tokens) == 16
     assert (batch.population.contexts >= 0).all()
+
+
+def test_the_statement_shows_what_the_two_records_hold() -> None:
+    table = statement.statement()
+    assert len(table) == sum(map(len, statement.GROUPS.values())) + len(statement.ARMS)
+    rows = width_views.recorded(width_map.NAME).to_frame()
+    row = rows[(rows.m == 3) & (rows.k == 3) & (rows.clock == 100_000) & (rows.start == "0.01")].iloc[0]
+    line = table.loc[("time, k = 3, S = 0.01", "clock 100,000")]
+    assert (line["U"], line["E ±"], line["KL"]) == (row["unembedding"], row["embedding ±"], row["kl"])
+    seeds = cause_views.rows_of(8, "decay 1e-3")
+    line = table.loc[(statement.CAUSES, "decay 1e-3")]
+    assert line["E"] == pytest.approx(seeds["embedding"].mean())
+    assert line["U ±"] == pytest.approx(seeds["unembedding"].std() / len(seeds) ** 0.5)
+
+
+def test_sharpness_of_an_arm_is_that_of_its_tables() -> None:
+    found = width_causes.arm(3, "step x 4", CLOCKS[0], 2, step_size=1.0, sharp=True)["arms"][0]
+    setting = Setting(concepts=3, init_scale=width_causes.SCALE)
+    (batch,) = make_batches(setting, range(2))
+    trained = train(batch.population, batch.start, TrainConfig(1.0, CLOCKS[0]), seeds=batch.seeds, warn=False)
+    loss = PopulationLoss.of(batch.population, dtype=torch.float64, device="cpu")
+    wanted = sharpness(loss, (trained.embedding, trained.unembedding))
+    np.testing.assert_allclose(found["edge"], wanted, rtol=1e-4)

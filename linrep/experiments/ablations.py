@@ -7,7 +7,6 @@ pilot by 0.005 or more at either clock; it is halved until that holds for the re
 comparison. Verdicts are those of `compare_paired`; what does not fit is counted.
 """
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +23,7 @@ from linrep.experiments.catalogue import Size
 from linrep.experiments.full_tables import RULE_CLOCK
 from linrep.history import Columns, follow
 from linrep.linearity import concept_vectors
-from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, STEP_GRID, steps_to
 from linrep.population import Population
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.seeds import PILOT_SEEDS
@@ -146,7 +145,7 @@ def along(
         DivergenceError: training left the finite numbers.
     """
     batch = batch_of(name, m, tuple(seeds), dtype=torch.float32 if m == LARGE else torch.float64)
-    marks = {math.ceil(round(clock / step_size, 6)) * finer: clock for clock in CLOCKS if clock <= last}
+    marks = {steps_to(clock, step_size) * finer: clock for clock in CLOCKS if clock <= last}
 
     def look(_: int, tables: Tables) -> Columns:
         return measured(batch.population, tables)

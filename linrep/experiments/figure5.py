@@ -1,6 +1,5 @@
 """Figure 5 of the paper: loss and cosines against training time at m = 7, 10 runs, SGD beside descent."""
 
-import math
 import time
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from linrep.experiments.catalogue import Size
 from linrep.experiments.full_tables import descent, sgd
 from linrep.history import history
-from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
+from linrep.pilot import CLOCKS, PAPER_STEPS, Pace, steps_to
 from linrep.results import Record, short
 from linrep.simulate import COSINES, make_batches, setting_pace
 
@@ -24,7 +23,7 @@ def record(size: Size) -> Record:
     began = time.perf_counter()
     m, runs, horizon = (7, 10, HORIZON) if size == "paper" else (3, 3, CLOCKS[0])
     rate = PAPER_STEPS["sgd"]
-    paces = {"gd": setting_pace(descent(m), clock=horizon), "sgd": Pace(rate, math.ceil(round(horizon / rate, 6)))}
+    paces = {"gd": setting_pace(descent(m), clock=horizon), "sgd": Pace(rate, steps_to(horizon, rate))}
     settings = {"gd": descent(m), "sgd": sgd(m)}
     floors = make_batches(descent(m), range(runs))[0].population.entropy
     parts = []

@@ -6,7 +6,6 @@ Table 2: Adam's steps by the same rule, and where gradient noise keeps the pilot
 the clock at which their median KL divergence is lowest.
 """
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ import pandas as pd
 from linrep.experiments.catalogue import Size
 from linrep.experiments.paper_tables import RUNS
 from linrep.history import at_clocks, history
-from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, STEP_EFFECT, Pace, halved
+from linrep.pilot import CLOCKS, FITTED_KL, PAPER_STEPS, STEP_EFFECT, Pace, halved, steps_to
 from linrep.results import Record, json_rows, short
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
@@ -52,7 +51,7 @@ def table1(size: Size) -> Record:
     began, arms, rows = time.perf_counter(), [], []
     for m, runs in (RUNS if size == "paper" else SMOKE).items():
         found, moved = checked(descent(m), range(runs))
-        same = Pace(PAPER_STEPS["sgd"], math.ceil(round(found.clock / PAPER_STEPS["sgd"], 6)))
+        same = Pace(PAPER_STEPS["sgd"], steps_to(found.clock, PAPER_STEPS["sgd"]))
         sampled = simulate(sgd(m), seeds=range(runs), pace=same, progress=True)
         arms += [arm(found, "gd", {"half step moves": moved}), arm(sampled, "sgd", {})]
         rows += [per_seed(found, "gd"), per_seed(sampled, "sgd")]

@@ -8,7 +8,7 @@ import pandas as pd
 from linrep import geometry
 from linrep.contexts import UNKNOWN
 from linrep.experiments.incomplete import CELLS, recorded_cell
-from linrep.pilot import Pace
+from linrep.pilot import Pace, steps_to
 from linrep.setting import Setting
 from linrep.simulate import simulate
 from linrep.steering import steering_vectors
@@ -23,7 +23,7 @@ def embedding_by_known(name: str, cell: str, *, seed: int, clock: int) -> pd.Dat
     """
     step_size = recorded_cell(name, cell)["step_size"]
     setting = Setting(**{"dtype": "float32", **CELLS[name][cell]})
-    pace = Pace(step_size, math.ceil(round(clock / step_size, 6)))
+    pace = Pace(step_size, steps_to(clock, step_size))
     (run,) = simulate(setting, seeds=range(seed, seed + 1), pace=pace).runs
     population, table = run.batch.population, run.trained.embedding.double()
     known = (population.contexts != UNKNOWN).sum(axis=1)

@@ -6,7 +6,6 @@ no cosine of the first pilot by 0.005 or more at the clock chosen. Clock: the fi
 the pilots is below 0.01 nats; where there is none up to the horizon, the one at which it is lowest.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from linrep.experiments.full_tables import chosen_clock
 from linrep.geometry import cosine_matrix
 from linrep.history import follow, linearity
 from linrep.linearity import concept_vectors
-from linrep.pilot import CLOCKS, PAPER_STEPS, STEP_EFFECT, STEP_GRID
+from linrep.pilot import CLOCKS, PAPER_STEPS, STEP_EFFECT, STEP_GRID, steps_to
 from linrep.results import json_rows, short
 from linrep.seeds import PILOT_SEEDS
 from linrep.setting import Setting
@@ -90,7 +89,7 @@ def along(
     setting = Setting(**{"dtype": "float32", **fields})
     size = step_size if setting.optimizer == "gd" else PAPER_STEPS[setting.optimizer]
     (batch,) = make_batches(setting, (seed,))
-    steps = {math.ceil(round(mark / size, 6)): mark for mark in CLOCKS if mark <= clock}
+    steps = {steps_to(mark, size): mark for mark in CLOCKS if mark <= clock}
     config = setting.training(size, max(steps))
     trained, table = follow(
         batch, config, steps, linearity(batch), engine=setting.engine, require_monotone=require_monotone

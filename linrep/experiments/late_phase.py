@@ -6,7 +6,6 @@ to fail where cosines rise steeply, began at clock 1,000. The step is the one th
 worlds from the linear start over the whole horizon, for all arms of one m.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from linrep.experiments.full_tables import RULE_CLOCK
 from linrep.experiments.late_phase_worlds import arms, batch_of
 from linrep.history import Columns, follow
 from linrep.linearity import measure
-from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Batch
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Batch, steps_to
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace
@@ -111,7 +110,7 @@ def along(
         One row for each seed and mark (seed, clock, monotone over the run, and `SERIES`, missing where not taken); and
         one for each seed at the end: floor, peak (the clock of the largest U), top (that U), kl at top, and `SERIES`.
     """
-    marks = {math.ceil(round(mark / step_size, 6)) * finer: mark for mark in marks_to(clock)}
+    marks = {steps_to(mark, step_size) * finer: mark for mark in marks_to(clock)}
     split_at = set(list(marks)[::-2])
 
     def look(step: int, tables: Tables) -> Columns:

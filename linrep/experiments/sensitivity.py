@@ -4,7 +4,6 @@ The base is the table itself. A variant keeps seeds, clock and number of runs; d
 shares (see the chapter), at a step found anew for each variant.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ import pandas as pd
 from linrep.experiments.catalogue import Size
 from linrep.experiments.full_tables import SMOKE, adam, descent, sgd
 from linrep.experiments.paper_tables import RUNS
-from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
+from linrep.pilot import CLOCKS, PAPER_STEPS, Pace, steps_to
 from linrep.results import Record, read_record, results_folder, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
@@ -88,7 +87,7 @@ def at_clock(table: str, m: int, runs: int, clock: int) -> dict[str, Any]:
     """One line of the record: the table's runs stopped at another clock, at the table's own step."""
     arm = own_arm(table, m)
     step_size = _recorded(table, m, arm)["step_size"]
-    steps = clock if arm == "adam" else math.ceil(round(clock / step_size, 6))
+    steps = clock if arm == "adam" else steps_to(clock, step_size)
     found = simulate(_base(arm, m), seeds=range(runs), pace=Pace(step_size, steps)).per_seed()
     return {"table": table, "m": m, "arm": arm, "variant": f"clock {clock:,}", "clock": clock} | _means(found)
 

@@ -1,13 +1,12 @@
 """SGD against descent where there are more dimensions than concepts: the same graphs, starts and clock."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from linrep.experiments.beside_paper import as_cells
-from linrep.pilot import CLOCKS, PAPER_STEPS, Pace
+from linrep.pilot import CLOCKS, PAPER_STEPS, Pace, steps_to
 from linrep.setting import Setting
 from linrep.simulate import COSINES, setting_pace, simulate
 from linrep.stats import compare_paired
@@ -26,7 +25,7 @@ def apart(
     lines = []
     for batch in batches:
         sampled = replace(exact, optimizer="sgd", dtype="float32", batch=batch)
-        ours = simulate(sampled, seeds=seeds, pace=Pace(rate, math.ceil(round(clock / rate, 6)))).per_seed()
+        ours = simulate(sampled, seeds=seeds, pace=Pace(rate, steps_to(clock, rate))).per_seed()
         for column, symbol in COSINES.items():
             found = compare_paired(ours[column].to_numpy(float), theirs[column].to_numpy(float))
             means = {"sgd": float(ours[column].mean()), "gd": float(theirs[column].mean())}

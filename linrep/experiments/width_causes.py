@@ -5,7 +5,6 @@ little is to be gained. Every arm is compared with the base seed by seed. Fixed 
 the noise in one table, and Adam on exact gradients, which were added after the others had been seen.
 """
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from linrep.experiments.width_measures import measured
 from linrep.history import follow
 from linrep.loss import Loss, PopulationLoss
 from linrep.perturbed import AdamScaled, Decayed, Noisy
-from linrep.pilot import CLOCKS, Batch
+from linrep.pilot import CLOCKS, Batch, steps_to
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.sharpness import sharpness
@@ -137,7 +136,7 @@ def _train(batch: Batch, given: Mapping[str, Any], step_size: float, clock: int)
     """A batch of seeds, trained and along the clock."""
     how = given.get("how")
     unit = 1.0 if how in ("adam", "exact adam") else step_size
-    marks = {math.ceil(round(mark / unit, 6)): mark for mark in CLOCKS if mark <= clock}
+    marks = {steps_to(mark, unit): mark for mark in CLOCKS if mark <= clock}
     optimizer: Literal["gd", "sgd", "adam"] = how if how in ("sgd", "adam") else "gd"
     config = Setting(concepts=M, optimizer=optimizer, batch=int(given.get("batch", 100))).training(
         step_size, max(marks)

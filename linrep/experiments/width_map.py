@@ -6,7 +6,6 @@ for the cell's horizon; it is halved, up to three times, until halving it once m
 reported seeds by 0.005 or more at the horizon. What still moves is marked, and so are seeds whose loss rose.
 """
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from linrep.experiments.catalogue import Size
 from linrep.experiments.late_phase import largest_shift
 from linrep.experiments.width_measures import MEASURES, measured
 from linrep.history import follow
-from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Pace
+from linrep.pilot import CLOCKS, FITTED_KL, STEP_EFFECT, Pace, steps_to
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import COSINES, make_batches, setting_pace
@@ -100,7 +99,7 @@ def cell(m: int, k: int, start: str, clock: int, seeds: int) -> dict[str, Any]:
 
 def along(setting: Setting, seeds: range, *, step_size: float, clock: int) -> pd.DataFrame:
     """Some seeds trained to a clock: a row for each seed and each of `CLOCKS`, with kl, `MEASURES` and monotone."""
-    marks = {math.ceil(round(mark / step_size, 6)): mark for mark in CLOCKS if mark <= clock}
+    marks = {steps_to(mark, step_size): mark for mark in CLOCKS if mark <= clock}
     config = setting.training(step_size, max(marks))
     tables = [
         follow(batch, config, marks, measured(batch.population), engine=setting.engine)[1]
@@ -111,7 +110,7 @@ def along(setting: Setting, seeds: range, *, step_size: float, clock: int) -> pd
 
 def pace_of(row: Mapping[str, Any]) -> Pace:
     """The pace of a recorded cell."""
-    return Pace(row["step_size"], math.ceil(round(row["clock"] / row["step_size"], 6)))
+    return Pace(row["step_size"], steps_to(row["clock"], row["step_size"]))
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:

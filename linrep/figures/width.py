@@ -112,3 +112,33 @@ def effects(tables: Mapping[str, pd.DataFrame], cosines: Sequence[str] = ("U", "
         axis.invert_yaxis()
     axes[-1].legend(frameon=False, fontsize=9)
     return figure
+
+
+def statement(table: pd.DataFrame, cosines: Sequence[str] = ("U", "E"), *, linear: float) -> Figure:
+    """Two cosines with their standard errors, a row for each setting, settings in groups.
+
+    Args:
+        table: index group and row; a column for each cosine, and one with " ±" for its standard error.
+        linear: from where on a cosine is shaded as linear.
+    """
+    groups = list(dict.fromkeys(table.index.get_level_values(0)))
+    places: list[float] = []
+    row = 0.0
+    figure, (axis,) = empty_figure(6.8, 0.23 * (len(table) + 1.6 * len(groups)) + 0.8)
+    for group in groups:
+        axis.text(-0.01, row, group, transform=axis.get_yaxis_transform(), ha="right", va="center", weight="bold",
+                  fontsize=9)  # fmt: skip
+        part = table.loc[group]
+        rows = [row + 1 + place for place in range(len(part))]
+        for number, cosine in enumerate(cosines):
+            moved = [place + (number - 0.5) * 0.3 for place in rows]
+            axis.errorbar(part[cosine], moved, xerr=part[f"{cosine} ±"], fmt="os"[number], ms=4, color=PALETTE[number],
+                          label=cosine if group == groups[0] else None)  # fmt: skip
+        places, row = places + rows, rows[-1] + 1.6
+    axis.axvspan(linear, 1, color="0.85", zorder=0)
+    axis.set(xlim=(0, 1.02), ylim=(row - 0.6, -0.8), yticks=places, xlabel="mean cosine",
+             yticklabels=table.index.get_level_values(1))  # fmt: skip
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", color="0.93")
+    axis.legend(frameon=False, fontsize=9, loc="lower left")
+    return figure
