@@ -28,7 +28,7 @@ from linrep.population import Population
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.seeds import PILOT_SEEDS
 from linrep.start import Tables
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 from linrep.train import LossRoseError, TrainConfig
 
 NAME = "ablations"
@@ -56,7 +56,8 @@ def record(size: Size) -> Record:
     if size == "paper":
         named.append({"m": LARGE, "name": "base", "seeds": LARGE_SEEDS, "last": LAST})
     tasks = [Task(f"{__name__}:arm", given) for given in named]
-    found = run_tasks(tasks, folder=unfinished_folder(NAME), progress=True, label="arms")
+    workers = own_workers() if size == "paper" else 0
+    found = run_tasks(tasks, folder=unfinished_folder(NAME), workers=workers, progress=True, label="arms")
     body = {
         "arms": [_named(given) | arm["how"] for given, arm in zip(named, found, strict=True)],
         "by_clock": [_named(given) | row for given, arm in zip(named, found, strict=True) for row in arm["by_clock"]],

@@ -175,8 +175,9 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     cells, seeds = (CELLS[name], range(RUNS)) if size == "paper" else (SMOKE[name], range(3))
     end = CLOCKS[-1] if size == "paper" else CLOCKS[1]
     own = {cell: fields for cell, fields in cells.items() if (name, cell) not in SAME}
-    planned = [pace_task(fields, horizon=end) for fields in own.values()]
-    paces = dict(zip(own, _done(name, planned, size=size, label="paces"), strict=True))
+    turned = dict(reversed(own.items()))  # the dear ones first, so that no core waits long for the other
+    planned = [pace_task(fields, horizon=end) for fields in turned.values()]
+    paces = dict(zip(turned, _done(name, planned, size=size, label="paces"), strict=True))
     tasks = [
         seed_task(fields, step_size=paces[cell]["step_size"], clock=end, seed=seed, matrix=matrix)
         for cell, fields in own.items()

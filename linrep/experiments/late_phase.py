@@ -27,7 +27,7 @@ from linrep.simulate import COSINES, setting_pace
 from linrep.spectrum import degree_weights
 from linrep.start import Tables
 from linrep.stats import estimate
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 from linrep.theory.interaction import product_floor
 
 NAME = "late_phase"
@@ -46,11 +46,14 @@ def record(size: Size) -> Record:
     """Every arm ("smoke": m = 3 with 4 seeds to clock 3,162). Finished arms wait on disk until the record is made."""
     began, folder = time.perf_counter(), unfinished_folder(NAME)
     seeds, horizon = (SEEDS, HORIZON) if size == "paper" else ({3: 4}, CLOCKS[1])
-    steps = run_tasks([Task(f"{__name__}:step", {"m": m, "clock": horizon}) for m in seeds], folder=folder)
+    workers = own_workers() if size == "paper" else 0
+    steps = run_tasks(
+        [Task(f"{__name__}:step", {"m": m, "clock": horizon}) for m in seeds], folder=folder, workers=workers
+    )
     sizes = dict(zip(seeds, steps, strict=True))
     named = {name: given | {"step_size": sizes[given["m"]]} for name, given in arms(seeds, horizon).items()}
     tasks = [Task(f"{__name__}:arm", given) for given in named.values()]
-    found = dict(zip(named, run_tasks(tasks, folder=folder, progress=True, label="arms"), strict=True))
+    found = dict(zip(named, run_tasks(tasks, folder=folder, workers=workers, progress=True, label="arms"), strict=True))
     few = {**next(iter(named.values())), "seeds": min(10, seeds[3])}
     (quarter,) = run_tasks([Task(f"{__name__}:quarter_step", few)], folder=folder)
     body = {
