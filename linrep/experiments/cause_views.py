@@ -126,6 +126,27 @@ def _optimal_linearity(seed: int, strength: float) -> float:
     return float(torch.stack([mean_cosine(each) for each in vectors]).mean())
 
 
+def adam_parts(k: int, rates: Sequence[str]) -> pd.DataFrame:
+    """Adam in two parts: its scaling, exact Adam less descent, and its noise, Adam less exact Adam."""
+    scaling = against(k, [f"exact Adam {rate}" for rate in rates])
+    noise = pd.concat([against(k, [f"Adam {rate}"], base=f"exact Adam {rate}") for rate in rates])
+    return pd.concat({"scaling": scaling, "noise": noise}, names=["part"])
+
+
+def edge_table(k: int, names: Sequence[str]) -> pd.DataFrame:
+    """Step, sharpness of the exact loss at the last clock, and step times sharpness: the edge of stability is at 2.
+
+    The means over seeds; of the product also the least and the largest.
+    """
+    how = {row["arm"]: row for row in recorded(NAME).body["arms"] if row["k"] == k and row["start"] == "small"}
+    lines = []
+    for name in names:
+        step, edge = how[name]["step_size"], pd.Series(how[name]["edge"])
+        line = {"arm": name, "step": step, "sharpness": edge.mean() / step}
+        lines.append(line | {"product": edge.mean(), "least": edge.min(), "largest": edge.max()})
+    return pd.DataFrame(lines).set_index("arm")
+
+
 def seeds_up(k: int, names: Sequence[str], *, base: str = "descent") -> pd.DataFrame:
     """In how many seeds U and E end higher than those of the base, out of all."""
     first, lines = rows_of(k, base), []

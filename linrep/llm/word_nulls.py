@@ -1,0 +1,82 @@
+"""What a context concept's direction would have in common with words that do not carry the concept.
+
+Three kinds of word pairs: random words, random words about as frequent as the concept's own, and rows of a Gaussian
+output matrix with the covariance of the real one. Each gives a distribution of cosines with one direction.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from linrep.errors import InputError
+from linrep.geometry import unit
+
+Kind = Literal["random words", "as frequent", "Gaussian"]
+
+WINDOW = 250
+"""How far a word that is as frequent may be from the word it replaces, in places of the pool's order."""
+
+
+def null_cosines(
+    direction: Float[Tensor, " dim"],
+    pairs: Int[np.ndarray, "pairs 2"],
+    unembedding: Float[Tensor, "vocabulary dim"],
+    covariance: Float[Tensor, "dim dim"],
+    pool: Int[np.ndarray, " pool"],
+    *,
+    kind: Kind,
+    draws: int,
+    seed: int,
+) -> Float[np.ndarray, " draws"]:
+    """Cosines of a direction with the mean difference of as many pairs that have nothing to do with it.
+
+    Args:
+        direction: of a context concept.
+        pairs: token ids of the concept's own word pairs, value 1 first.
+        covariance: of the rows of W.
+        pool: token ids to draw from, ascending. In a byte-pair vocabulary the order of ids is that of the merges, a
+            rough order by frequency; "as frequent" draws within `WINDOW` places of each word.
+
+    Raises:
+        InputError: a pool of fewer than four tokens, which makes no two pairs of different words.
+    """
+    if len(pool) < 4:
+        raise InputError(f"a pool of {len(pool)} token(s) given; a null of word pairs needs 4 or more")
+    generator = np.random.default_rng(seed)
+    unembedding = unembedding.detach().to(dtype=torch.float64, device="cpu")
+    if kind == "Gaussian":
+        values, vectors = torch.linalg.eigh(covariance)
+        drawn = torch.from_numpy(generator.standard_normal((draws, len(values))))
+        means = (drawn * values.clamp(min=0).sqrt()) @ vectors.mT  # a mean of differences is normal, of this shape
+    else:
+        places = _places(pairs, pool, kind, draws, generator)
+        means = torch.stack([(unembedding[one] - unembedding[zero]).mean(dim=0) for one, zero in pool[places]])
+    found: Float[np.ndarray, " draws"] = (unit(means) @ unit(direction.double())).numpy()
+    return found
+
+
+def _places(
+    pairs: Int[np.ndarray, "pairs 2"],
+    pool: Int[np.ndarray, " pool"],
+    kind: Kind,
+    draws: int,
+    generator: np.random.Generator,
+) -> Int[np.ndarray, "draws 2 pairs"]:
+    """Places in the pool; the two words of a pair differ."""
+    shape = (draws, 2, len(pairs))
+    if kind == "random words":
+        first, step = (
+            generator.integers(len(pool), size=shape),
+            generator.integers(1, len(pool), size=(draws, len(pairs))),
+        )
+        first[:, 1] = (first[:, 0] + step) % len(pool)
+        return first
+    width = min(WINDOW, (len(pool) - 1) // 2)
+    home = np.searchsorted(pool, pairs.T).clip(width, len(pool) - 1 - width)  # (2, pairs)
+    found = home + generator.integers(-width, width + 1, size=shape)
+    same = found[:, 0] == found[:, 1]
+    found[:, 1] = np.where(same, np.where(found[:, 1] < len(pool) - 1, found[:, 1] + 1, found[:, 1] - 1), found[:, 1])
+    return found
