@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from linrep.errors import InputError
+from linrep.llm.tsv import read_rows
 
 Pair = tuple[str, str]
 SUFFIXES = (".tsv", ".txt")
@@ -135,29 +135,19 @@ def _is_pair_file(file: Traversable) -> bool:
 
 
 def _read_file(file: Traversable) -> WordPairs:
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{file}, line {line}: byte {error.object[error.start]:#04x} is not UTF-8") from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from None
-    pairs = tuple(_pairs(text, file))
+    pairs = tuple(_pairs(file))
     if not pairs:
         raise InputError(f"{file} holds no pair; write one a line, two words with a tab between")
     return WordPairs(name=file.name[:-4], pairs=pairs)  # both suffixes have four characters
 
 
-def _pairs(text: str, file: Traversable) -> Iterator[Pair]:
-    for number, line in enumerate(StringIO(text, newline=None), start=1):
-        row = line.rstrip("\n")
-        if not row.strip(" "):
-            continue
-        columns = [column.strip() for column in row.split("\t")]
+def _pairs(file: Traversable) -> Iterator[Pair]:
+    for number, columns in read_rows(file):
         if len(columns) < 2:
             raise InputError(
-                f"{file}, line {number}: {row.strip()!r} has no tab; a pair is two words with a tab between"
+                f"{file}, line {number}: {columns[0]!r} has no tab; a pair is two words with a tab between"
             )
         if not (columns[0] and columns[1]):
+            row = "\t".join(columns)
             raise InputError(f"{file}, line {number}: {row!r} has an empty word; a pair is two words")
         yield columns[0], columns[1]
