@@ -16,7 +16,7 @@ from linrep.results import Record, read_record, results_folder
 
 Word = Literal["reproduced", "different", "undecided", "holds in range", "new"]
 """The words of a verdict. A theorem whose number and control come out as it says "holds in range"; one that does not
-hold as printed is "different", also where a corrected form of it holds."""
+hold as printed is "different", also where a corrected form of it holds, and so is a prediction that failed."""
 
 TOLERANCE = 0.002
 """Numbers agree when they differ by at most this, absolutely below 1 and relatively above."""

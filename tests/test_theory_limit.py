@@ -248,11 +248,13 @@ def test_a_population_without_zeros_has_no_margin_problem() -> None:
 
 
 def test_uniqueness_is_found_and_its_lack_too() -> None:
-    found = uniqueness(
-        cube_margin.pattern_matrix(cube_margin.solve_cube(3).witness), agreement(all_contexts(3), all_tokens(3))
-    )
+    witness = cube_margin.pattern_matrix(cube_margin.solve_cube(3).witness)
+    support = agreement(all_contexts(3), all_tokens(3))
+    found = uniqueness(witness, support)
     assert (found.kept, found.unknowns) == (7, 28)
     assert found.least > 0.1
+    alone = uniqueness(witness, support, margins=False).least
+    assert abs(alone) < ROUNDING, "equal logits alone are met by every multiple of Q"
     free = np.eye(3)
     free[0, 1] = -1e-3  # one equation for six unknowns
     assert uniqueness(free, np.eye(3, dtype=bool)).least < ROUNDING

@@ -45,11 +45,14 @@ def arms_table(k: int, names: Sequence[str] = tuple(ARMS)) -> pd.DataFrame:
 
 def against(k: int, names: Sequence[str], *, base: str = "descent", clock: int | None = None) -> pd.DataFrame:
     """Each arm less the base, seed by seed, at a clock or at the last: differences, intervals and verdicts."""
-    lines = [
-        {"arm": name, "cosine": symbol} | as_cells(_paired(k, name, base, column, clock=clock))
-        for name in names
-        for column, symbol in SHOWN.items()
-    ]
+    reference = rows_of(k, base, clock=clock)
+    lines = []
+    for name in names:
+        rows = rows_of(k, name, clock=clock)
+        lines += [
+            {"arm": name, "cosine": symbol} | as_cells(paired(rows, reference, column))
+            for column, symbol in SHOWN.items()
+        ]
     return pd.DataFrame(lines).set_index(["arm", "cosine"])
 
 
@@ -65,8 +68,9 @@ def effect_grid(k: int, names: Sequence[str]) -> pd.DataFrame:
 
 def equal_ratio(k: int, names: Sequence[str]) -> pd.DataFrame:
     """All pairs of some arms against each other in U: does anything but rate over batch matter?"""
+    rows = {name: rows_of(k, name) for name in names}
     lines = [
-        {"arm": first, "other": second} | as_cells(_paired(k, first, second, "unembedding"))
+        {"arm": first, "other": second} | as_cells(paired(rows[first], rows[second], "unembedding"))
         for first, second in combinations(names, 2)
     ]
     return pd.DataFrame(lines).set_index(["arm", "other"])
@@ -77,10 +81,9 @@ def recipe() -> pd.DataFrame:
     lines = []
     for k in RECIPE_DIMS:
         sgd, descent = (rows_of(k, name, start="linear") for name in ("SGD 0.1, 100", "descent"))
-        values = (sgd["unembedding"].to_numpy(float), descent.loc[sgd.index, "unembedding"].to_numpy(float))
         line = {"k": k, "KL": sgd["kl"].mean(), "U": sgd["unembedding"].mean(), "U ±": sgd["unembedding"].sem()}
         line |= {"E": sgd["embedding"].mean(), "descent, U": descent["unembedding"].mean()}
-        lines.append(line | as_cells(compare_paired(*values)))
+        lines.append(line | as_cells(paired(sgd, descent, "unembedding")))
     return pd.DataFrame(lines).set_index("k")
 
 
@@ -147,6 +150,11 @@ def edge_table(k: int, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("arm")
 
 
+def paired(rows: pd.DataFrame, base: pd.DataFrame, column: str) -> Comparison:
+    """One arm less another in one measure, on the seeds of the first; both indexed by seed, as `rows_of` gives them."""
+    return compare_paired(rows[column].to_numpy(float), base.loc[rows.index, column].to_numpy(float))
+
+
 def seeds_up(k: int, names: Sequence[str], *, base: str = "descent") -> pd.DataFrame:
     """In how many seeds U and E end higher than those of the base, out of all."""
     first, lines = rows_of(k, base), []
@@ -177,8 +185,3 @@ def require_live(slices: Sequence[tuple[int, str, int, int]], *, tolerance: floa
 def _step_sizes(record: Record) -> dict[tuple[int, str], float]:
     """By k and arm, from the small start."""
     return {(row["k"], row["arm"]): row["step_size"] for row in record.body["arms"] if row["start"] == "small"}
-
-
-def _paired(k: int, name: str, base: str, column: str, *, clock: int | None = None) -> Comparison:
-    first, second = (rows_of(k, each, clock=clock)[column] for each in (name, base))
-    return compare_paired(first.to_numpy(float), np.asarray(second.loc[first.index], dtype=float))

@@ -100,13 +100,18 @@ def _identity(population: Population, table: Table) -> dict[str, float]:
 
 
 def spectra_along(*, concepts: int = 3, dims: Sequence[int] = (3, 8), seeds: range, clock: int) -> pd.DataFrame:
-    """Mean shares by degree along training from N(0, 0.1²); a row for each k and each of `CLOCKS` up to the clock."""
+    """Mean shares by degree along training from N(0, 0.1²); a row for each k and each of `CLOCKS` up to the clock.
+
+    "g degree 2 ±" is the standard error over seeds.
+    """
     parts = []
     for dim in dims:
         setting = Setting(concepts=concepts, dim=dim, init_scale=0.1)
         step_size = setting_pace(setting, clock=clock).step_size
         rows = along(setting, seeds, step_size=step_size, clock=clock)
-        parts.append(rows.drop(columns=["seed", "monotone"]).groupby("clock").mean().reset_index().assign(k=dim))
+        groups = rows.drop(columns=["seed", "monotone"]).groupby("clock")
+        means = groups.mean().join(groups[["g degree 2"]].sem().add_suffix(" ±"))
+        parts.append(means.reset_index().assign(k=dim))
     return pd.concat(parts).set_index(["k", "clock"])
 
 

@@ -1,4 +1,4 @@
-"""The table of theorems: every claim of the theory chapters, computed afresh."""
+"""The table of theorems: every claim of the theory chapters and of those on wide spaces, computed afresh."""
 
 import time
 from importlib import import_module
@@ -7,8 +7,11 @@ from linrep.claims import Claim, claims_record
 from linrep.experiments.catalogue import Size
 from linrep.results import Record
 
-CHAPTERS: tuple[str, ...] = ("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role")
-"""The experiment modules of the theory chapters, in reading order; each has `claims() -> list[Claim]`."""
+CHAPTERS: tuple[str, ...] = (
+    *("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role"),
+    *("spectrum_claims", "limit_claims", "causes_claims", "width_claims"),
+)
+"""The modules of these chapters' claims, in reading order; each has `claims() -> list[Claim]`."""
 
 
 def record(size: Size) -> Record:

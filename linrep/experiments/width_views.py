@@ -49,6 +49,11 @@ def grid(m: int, column: str = "unembedding", *, clock: int | None = None) -> pd
     return at.pivot_table(index="k", columns="start", values=column)[starts_of(m)]
 
 
+def grids(column: str = "unembedding") -> dict[int, pd.DataFrame]:
+    """`grid` at the last clocks for every number of concepts."""
+    return {m: grid(m, column) for m in DIMS}
+
+
 def against_dim(start: str, *, clock: int) -> pd.DataFrame:
     """The cosines with standard errors and the shares by degree at a clock, by m and k, from one start."""
     rows = recorded(NAME).to_frame()

@@ -36,12 +36,16 @@ class Uniqueness:
 
 
 def uniqueness(
-    witness: Float[np.ndarray, "contexts tokens"], support: Bool[np.ndarray, "contexts tokens"]
+    witness: Float[np.ndarray, "contexts tokens"],
+    support: Bool[np.ndarray, "contexts tokens"],
+    *,
+    margins: bool = True,
 ) -> Uniqueness:
     """The equations for Q = G Gᵀ that a certificate leaves.
 
     Args:
         witness: M, of spectral norm 1, that attains the bound. support: the tokens that agree with each context.
+        margins: False leaves out the equations of the margins; cQ then solves what is left, for every c.
 
     Raises:
         InputError: M is nowhere negative off the support: its bound is zero.
@@ -56,7 +60,7 @@ def uniqueness(
     rows, columns = np.triu_indices(basis.shape[1])
     weight = np.where(rows == columns, 0.5, 0.5**0.5)  # coordinates of Q in an orthonormal basis
     normal = np.zeros((len(rows),) * 2)
-    for image, tied in zip(witness @ basis, support | strong, strict=True):
+    for image, tied in zip(witness @ basis, support | strong if margins else support, strict=True):
         apart = basis[tied] - basis[tied].mean(axis=0)
         terms = weight * (image[rows] * apart[:, columns] + image[columns] * apart[:, rows])
         normal += terms.T @ terms
