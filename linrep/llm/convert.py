@@ -12,11 +12,10 @@ import torch
 
 from linrep.errors import LinrepError
 from linrep.llm.cache import converted_folder, fault, locked, publishing
-from linrep.llm.network import open_model, quiet_transformers, require_transformers
+from linrep.llm.head import LOGIT_TOLERANCE
+from linrep.llm.network import open_model
+from linrep.llm.quiet import quiet_transformers, require_transformers
 from linrep.llm.registry import SOURCES, Source, install, installed, source_of, verified_weights
-
-LOGIT_TOLERANCE = 1e-5
-"""Largest |logits − h Wᵀ| over the largest |logit| that a conversion may show, in float32."""
 
 RELOAD_TOLERANCE = 1e-6
 """The same for the logits of the reloaded model against those of the GGUF file; their weights must be equal."""

@@ -62,6 +62,26 @@ SOURCES = {
 }
 
 
+@dataclass(frozen=True)
+class HubModel:
+    """A model that is known by name and fetched from the Hub, where its licence is accepted.
+
+    Attributes:
+        name: the name that `linrep` uses.
+        repo: the Hub's id.
+        licence: its name; it has no SPDX identifier.
+    """
+
+    name: str
+    repo: str
+    licence: str
+
+
+HUB_MODELS = {
+    model.name: model for model in (HubModel("llama-2-7b", "meta-llama/Llama-2-7b-hf", "Llama 2 Community License"),)
+}
+
+
 def source_of(name: str) -> Source:
     """The known model of that name.
 
