@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, Version, check_targets, emit
 from linrep.cli_sweep import sweep_command
-from linrep.errors import InputError, LinrepError, StepSizeWarning
+from linrep.errors import CacheWarning, InputError, LinrepError, StepSizeWarning
 
 app = typer.Typer(
     name="linrep",
@@ -159,7 +159,7 @@ def _probe(
     """Measure the concepts of a language model's unembedding: within, between, and what chance would give."""
     import time
 
-    from linrep.llm.model import load_model
+    from linrep.llm.model import open_unembedding
     from linrep.llm.probe import probe
     from linrep.llm.words import read_pairs
     from linrep.report import print_probe
@@ -168,7 +168,7 @@ def _probe(
     began = time.perf_counter()
     check_targets(json)
     concepts = read_pairs(pairs)
-    found = probe(load_model(model, device=device), concepts, seed=seed)
+    found = probe(open_unembedding(model, device=device), concepts, seed=seed)
     if json is None:
         print_probe(found)
     else:
@@ -220,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", StepSizeWarning)
+            for category in (StepSizeWarning, CacheWarning):
+                warnings.simplefilter("always", category)
             warnings.showwarning = _warn
             status = app(given, standalone_mode=False)
     except TyperException as error:
