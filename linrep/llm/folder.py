@@ -4,6 +4,8 @@ Each complaint is one line without the model's name, which the caller puts in fr
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,9 @@ def check_folder(folder: Path) -> None:
         LinrepError: what is wrong.
     """
     check_settings(folder)
-    files = weight_files(folder)
-    if not files:
-        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-        also = f"; {pickled[0]} is pickled, which can run code, and was not opened" if pickled else ""
-        raise LinrepError(f"the folder has neither {SINGLE} nor {INDEX}{also}")
-    for path in files:
-        if not path.is_file():
-            raise LinrepError(f"the folder lacks {path.name}, which its index names")
+    for path in weight_files(folder):
+        with opened_weights(path):
+            pass
 
 
 def check_settings(folder: Path) -> None:
@@ -53,12 +50,32 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a folder's weights are in, as its index names them, or the single one.
 
     Raises:
-        LinrepError: as `weight_map` and `inside` do.
+        LinrepError: there are none; else as `weight_map` and `inside` do.
     """
     names = weight_map(folder)
-    if names is not None:
-        return [inside(folder, name) for name in sorted(set(names.values()))]
-    return [inside(folder, SINGLE)] if (folder / SINGLE).is_file() else []
+    if names is None and not (folder / SINGLE).is_file():
+        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+        also = f"; {pickled[0]} is pickled, which can run code, and was not opened" if pickled else ""
+        raise LinrepError(f"the folder has neither {SINGLE} nor {INDEX}{also}")
+    return [inside(folder, name) for name in ([SINGLE] if names is None else sorted(set(names.values())))]
+
+
+@contextmanager
+def opened_weights(path: Path) -> Iterator[Any]:
+    """A safetensors file, opened; its header says where each tensor lies, and that the file is as long as they need.
+
+    Raises:
+        LinrepError: the file is not there, or is not one.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise LinrepError(f"the folder lacks {path.name}, which holds weights")
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            yield tensors
+    except SafetensorError as error:
+        raise LinrepError(f"{path.name} is damaged, or no safetensors file: {error}") from None
 
 
 def weight_map(folder: Path) -> dict[str, str] | None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from linrep.errors import LinrepError
-from linrep.llm.folder import SINGLE, check_settings, inside, weight_map
+from linrep.llm.folder import SINGLE, check_settings, inside, opened_weights, weight_files, weight_map
 from linrep.llm.hub import fetch_settings, fetch_weights
 from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
 
@@ -91,21 +91,13 @@ def _output_names(folder: Path) -> tuple[list[str], tuple[int, int]]:
 
 def _read_tensor(folder: Path, names: Sequence[str], *, repo: str | None) -> Tensor:
     """The first of the named tensors that the weights hold. `repo`: the Hub's model whose file is then fetched."""
-    from safetensors import safe_open
-
     index = weight_map(folder)
-    if index is None:
-        if repo is not None:
-            fetch_weights(repo, folder)
-        file = SINGLE
+    file = SINGLE if index is None else index[_first(names, index)]
+    if repo is None:
+        weight_files(folder)
     else:
-        file = index[_first(names, index)]
-        if repo is not None:
-            fetch_weights(repo, folder, [file])
-    path = inside(folder, file)
-    if not path.is_file():
-        raise LinrepError(f"the folder has no {file}; linrep reads safetensors only")
-    with safe_open(path, framework="pt") as tensors:
+        fetch_weights(repo, folder, [file])
+    with opened_weights(inside(folder, file)) as tensors:
         matrix: Tensor = tensors.get_tensor(_first(names, tensors.keys()))
     return matrix
 
