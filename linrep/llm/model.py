@@ -8,7 +8,8 @@ import torch
 
 from linrep.errors import InputError, LinrepError
 from linrep.llm.cache import converted_folder, fault
-from linrep.llm.convert import KnownModel, get_model, known_models
+from linrep.llm.convert import get_model
+from linrep.llm.known import KnownModel, known_models
 from linrep.llm.matrix import Unembedding, read_unembedding
 from linrep.llm.network import AUTO, LanguageModel, first_device, open_model
 from linrep.llm.registry import HUB_MODELS, SOURCES

@@ -15,7 +15,7 @@ from torch import Tensor
 from linrep.errors import InputError, LinrepError
 from linrep.llm.folder import check_folder
 from linrep.llm.head import Head, final_norm, find_head, logit_distance, output_matrix, states_and_logits
-from linrep.llm.hub import fetch_settings, fetch_weights
+from linrep.llm.hub import fetch_all
 from linrep.llm.matrix import Unembedding, token_rows
 from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
 from linrep.llm.saved_states import saved_or_computed
@@ -149,7 +149,7 @@ def open_model(where: str, *, name: str, device: str, dtype: torch.dtype, local:
     check_device(device, also=(AUTO,))
     require_transformers()
     try:
-        folder = Path(where) if local else _fetched(where)
+        folder = Path(where) if local else fetch_all(where)
         check_folder(folder)
         with quiet_transformers():
             network, tokenizer = _read(folder, dtype=dtype, device=device)
@@ -166,12 +166,6 @@ def first_device(device: str) -> str:
     if device != AUTO:
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _fetched(repo: str) -> Path:
-    folder = fetch_settings(repo)
-    fetch_weights(repo, folder)
-    return folder
 
 
 def _read(folder: Path, *, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
