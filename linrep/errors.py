@@ -19,3 +19,7 @@ class DivergenceError(LinrepError, ArithmeticError):
 
 class StepSizeWarning(UserWarning):
     """The loss rose under gradient descent: the step given is above the monotone range."""
+
+
+class CacheWarning(UserWarning):
+    """A result could not be kept for the next time; it is right all the same."""

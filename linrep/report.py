@@ -105,9 +105,13 @@ def print_models(models: Sequence[Any]) -> None:
     """One row for each known model."""
     table = Table("model", "licence", "size", "sha256", "present", "converted")
     for model in models:
-        size = f"{model.bytes / 1e6:.1f} MB"
-        table.add_row(model.name, model.licence, size, model.sha256, _yes(model.present), _yes(model.converted))
-    Console(width=140).print(table)
+        size = "–" if model.bytes is None else f"{model.bytes / 1e6:.1f} MB"
+        digest = f"Hub: {model.package}" if model.sha256 is None else model.sha256
+        table.add_row(model.name, model.licence, size, digest, _yes(model.present), _yes(model.converted))
+    Console(width=160).print(table)
+    for model in models:
+        if model.terms is not None:
+            print(f"{model.name}: `linrep models get` asks you to accept the terms at {model.terms}")
 
 
 def as_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
@@ -150,5 +154,5 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _yes(value: bool | None) -> str:
+    return "–" if value is None else "yes" if value else "no"

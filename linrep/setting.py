@@ -1,5 +1,6 @@
 """A simulation's setting: everything it depends on but its seeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,8 +90,8 @@ class Setting:
         return plain | {"dim": self.width, "prob": list(self.prob), "graph": graph}
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is neither the CPU nor a CUDA device of this machine.
+def check_device(device: str, *, also: Sequence[str] = ()) -> None:
+    """Refuse a device that is neither the CPU nor a CUDA device of this machine, nor one of those `also` allowed.
 
     Raises:
         InputError: names the device and what is allowed.
@@ -98,5 +99,6 @@ def check_device(device: str) -> None:
     allowed = ["cpu"]
     if torch.cuda.is_available():
         allowed += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    allowed += also
     if device not in allowed:
         raise InputError(f"device is {device!r}; on this machine allowed are: {', '.join(allowed)}")

@@ -178,7 +178,7 @@ def test_a_model_that_is_not_there_names_the_command(cache: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nope", "", "/no/such/folder", "./no/folder", "a/b/c", "org/", "linrep/errors.py"])
 def test_a_name_that_is_no_model_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="is no model: allowed are smollm2-135m, a folder"):
+    with pytest.raises(InputError, match=r"is no model: allowed are smollm2-135m, .*llama-2-7b, a folder"):
         load_model(name)
     with pytest.raises(InputError, match="is not a known model; known are smollm2-135m"):
         get_model(name)
@@ -219,12 +219,6 @@ def test_logits_are_the_hidden_states_times_the_unembedding(tmp_path: Path, tied
         with torch.inference_mode():
             logits = model.network(ids).logits[0, -1, : len(model.unembedding)]
         assert torch.allclose(logits, state @ model.unembedding.T, atol=1e-5)
-
-
-def test_a_head_that_does_more_shows_in_the_logit_error(tmp_path: Path) -> None:
-    model = load_model(str(save(tmp_path / "tiny")))
-    model.network.lm_head.bias = torch.nn.Parameter(torch.ones(model.network.lm_head.out_features))
-    assert model.logit_error("a king") > 0.1
 
 
 def test_text_without_a_token_is_refused(tmp_path: Path) -> None:

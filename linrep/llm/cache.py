@@ -92,6 +92,24 @@ def publishing(source: Source) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch(source: Source) -> Iterator[Path]:
+    """An empty folder beside the model for files that are needed on the way; removed afterwards, whatever happens.
+
+    Raises:
+        LinrepError: the cache folder cannot be written.
+    """
+    folder = cache_folder() / f".{source.name}.scratch"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        raise _unwritable(error) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def locked(source: Source) -> Iterator[None]:
     """One conversion at a time: other processes wait. The system frees the lock of a process that dies.
 

