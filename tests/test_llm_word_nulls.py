@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from linrep.errors import InputError
-from linrep.llm.products import covariance
+from linrep.llm.products import transforms
 from linrep.llm.word_nulls import WINDOW, _places, null_cosines
 
 DIM = 30
@@ -18,10 +18,14 @@ def vocabulary(rows: int = 4000) -> torch.Tensor:
     return table
 
 
+def root(table: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.inv(transforms(table)["causal"])
+
+
 def cosines(kind: str, direction: torch.Tensor, pairs: np.ndarray) -> np.ndarray:
     table = vocabulary()
     pool = np.arange(0, len(table), 2)
-    return null_cosines(direction, pairs, table, covariance(table), pool, kind=kind, draws=2000, seed=0)
+    return null_cosines(direction, pairs, table, root(table), pool, kind=kind, draws=2000, seed=0)
 
 
 def axis(place: int) -> torch.Tensor:
@@ -66,6 +70,4 @@ def test_words_of_a_pair_differ_and_stay_near_their_places() -> None:
 def test_a_pool_without_two_pairs_is_refused() -> None:
     table = vocabulary(50)
     with pytest.raises(InputError, match=r"a pool of 3 token\(s\) given; a null of word pairs needs 4 or more"):
-        null_cosines(
-            axis(0), np.array([[1, 2]]), table, covariance(table), np.arange(3), kind="Gaussian", draws=5, seed=0
-        )
+        null_cosines(axis(0), np.array([[1, 2]]), table, torch.eye(DIM), np.arange(3), kind="Gaussian", draws=5, seed=0)

@@ -214,6 +214,20 @@ PRINTED = (
         "trained.random",
     ),
     Printed(
+        "embedding",
+        "directions of contexts with directions of words",
+        "untrained model; labels permuted; random words, words as frequent, Gaussian rows",
+        "embedding",
+        "model.untrained(",
+    ),
+    Printed(
+        "embedding",
+        "directions of one half of the templates with the other's",
+        "no null: the directions of different concepts stand beside it",
+        "embedding",
+        "embedding.evidence_table",
+    ),
+    Printed(
         "theorems",
         "numbers of claims, some of them cosines",
         "each in the column beside its number",

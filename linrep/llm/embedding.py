@@ -25,7 +25,7 @@ from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, covariance, transforms
+from linrep.llm.products import PRODUCTS, transforms
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
 from linrep.steering import steering_vectors
@@ -78,9 +78,12 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
 
 
 def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> list[Shifts]:
-    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template."""
+    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template.
+
+    States are kept in the cache folder of `linrep.llm.cache`.
+    """
     pairs = [pair for concept in concepts for pair in concept.pairs]
-    states = model.hidden_states([text for pair in pairs for text in (pair.context0, pair.context1)])
+    states = model.hidden_states([text for pair in pairs for text in (pair.context0, pair.context1)], cache=True)
     states = states.to(device="cpu", dtype=torch.float64)
     parts: tuple[Tensor, ...] = torch.split(states[1::2] - states[::2], [len(concept.pairs) for concept in concepts])
     return [
@@ -152,13 +155,13 @@ def word_null_table(model: LanguageModel, both: Sides, words: Sequence[TokenPair
         own, and for each kind of words the 95 % quantile of the absolute cosine ("random words", "as frequent",
         "Gaussian"). The pool is every token that begins a word of letters.
     """
-    pool, shape = word_tokens(model), covariance(model.unembedding)
+    pool, root = word_tokens(model), torch.linalg.inv(transforms(model.unembedding)["causal"])
     kinds: tuple[Kind, ...] = ("random words", "as frequent", "Gaussian")
     pairs = {each.name: each.pairs for each in words}
     lines = []
     for row, contexts in enumerate(both.contexts):
         toward = direction(contexts.vectors)
-        given = (toward, pairs[contexts.name], model.unembedding, shape, pool)
+        given = (toward, pairs[contexts.name], model.unembedding, root, pool)
         line = {"concept": contexts.name, "own": both.cosines[row, both.own[row]]}
         lines.append(line | {
             kind: np.quantile(np.abs(null_cosines(*given, kind=kind, draws=DRAWS, seed=seed)), 0.95) for kind in kinds
@@ -170,3 +173,11 @@ def word_tokens(model: LanguageModel) -> Int[np.ndarray, " words"]:
     """Ids, ascending, of the tokens that are a space and letters: words, or beginnings of words."""
     texts = model.tokenizer.batch_decode([[i] for i in range(len(model.unembedding))])
     return np.array([i for i, text in enumerate(texts) if text[:1] == " " and text[1:].isalpha()])
+
+
+def cosine_table(both: Sides) -> pd.DataFrame:
+    """The cosines with names, the context concepts' own columns first, in the order of the rows."""
+    names = [each.name for each in both.words]
+    table = pd.DataFrame(both.cosines, index=[each.name for each in both.contexts], columns=names)
+    own = [names[column] for column in both.own]
+    return table[[*own, *(name for name in names if name not in own)]]

@@ -24,7 +24,7 @@ def null_cosines(
     direction: Float[Tensor, " dim"],
     pairs: Int[np.ndarray, "pairs 2"],
     unembedding: Float[Tensor, "vocabulary dim"],
-    covariance: Float[Tensor, "dim dim"],
+    root: Float[Tensor, "dim dim"],
     pool: Int[np.ndarray, " pool"],
     *,
     kind: Kind,
@@ -36,7 +36,7 @@ def null_cosines(
     Args:
         direction: of a context concept.
         pairs: token ids of the concept's own word pairs, value 1 first.
-        covariance: of the rows of W.
+        root: the symmetric root of the covariance of W's rows, float64.
         pool: token ids to draw from, ascending. In a byte-pair vocabulary the order of ids is that of the merges, a
             rough order by frequency; "as frequent" draws within `WINDOW` places of each word.
 
@@ -46,14 +46,12 @@ def null_cosines(
     if len(pool) < 4:
         raise InputError(f"a pool of {len(pool)} token(s) given; a null of word pairs needs 4 or more")
     generator = np.random.default_rng(seed)
-    unembedding = unembedding.detach().to(dtype=torch.float64, device="cpu")
     if kind == "Gaussian":
-        values, vectors = torch.linalg.eigh(covariance)
-        drawn = torch.from_numpy(generator.standard_normal((draws, len(values))))
-        means = (drawn * values.clamp(min=0).sqrt()) @ vectors.mT  # a mean of differences is normal, of this shape
+        means = torch.from_numpy(generator.standard_normal((draws, len(root)))) @ root  # so are means of differences
     else:
-        places = _places(pairs, pool, kind, draws, generator)
-        means = torch.stack([(unembedding[one] - unembedding[zero]).mean(dim=0) for one, zero in pool[places]])
+        table = unembedding.detach()
+        ids = torch.from_numpy(pool[_places(pairs, pool, kind, draws, generator)])
+        means = torch.stack([(table[one] - table[zero]).mean(dim=0) for one, zero in ids]).double().cpu()
     found: Float[np.ndarray, " draws"] = (unit(means) @ unit(direction.double())).numpy()
     return found
 
