@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from linrep.cli_models import models_app
-from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, Version, check_targets, emit
+from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, ModelDevice, Version, check_targets, emit
 from linrep.cli_sweep import sweep_command
 from linrep.errors import CacheWarning, InputError, LinrepError, StepSizeWarning
 
@@ -152,7 +152,7 @@ def _probe(
         Path | None, typer.Option(metavar="DIR", help="Word pairs, a file per concept [built in].")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the nulls.")] = 0,
-    device: Device = "cpu",
+    device: ModelDevice = "cpu",
     json: JsonFile = None,
     version: Version = False,
 ) -> None:

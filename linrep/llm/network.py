@@ -19,7 +19,7 @@ from linrep.llm.hub import fetch_all
 from linrep.llm.matrix import Unembedding, token_rows
 from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
 from linrep.llm.saved_states import saved_or_computed
-from linrep.llm.states import Layers, chosen_layers, last_states
+from linrep.llm.states import Layers, chosen_layers, input_device, last_states
 from linrep.llm.tokens import Special, context_ids
 from linrep.setting import check_device
 
@@ -121,7 +121,7 @@ class LanguageModel(Unembedding):
     def _ids(self, text: str) -> Int[Tensor, "1 tokens"]:
         ids = context_ids(self.tokenizer, [text])
         self._check_ids(ids, [text])
-        return torch.tensor(ids, device=self.network.device)
+        return torch.tensor(ids, device=input_device(self.network))
 
     def _check_ids(self, ids: Sequence[Sequence[int]], texts: Sequence[str]) -> None:
         """Refuse a context that the network cannot read."""

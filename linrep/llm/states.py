@@ -29,6 +29,12 @@ def layer_count(network: Any) -> int:
     return int(network.config.get_text_config().num_hidden_layers) + 1
 
 
+def input_device(network: Any) -> torch.device:
+    """Where token ids go; a network whose parts are loaded when it is their turn takes them from the CPU."""
+    device: torch.device = network.get_input_embeddings().weight.device
+    return torch.device("cpu") if device.type == "meta" else device
+
+
 def chosen_layers(network: Any, layers: Layers) -> list[int] | None:
     """The layers asked for as numbers from 0; None when only the last is wanted.
 
@@ -89,8 +95,7 @@ def last_states(
 
 def _pass(network: Any, rows: Sequence[Sequence[int]], layers: Sequence[int] | None, norm: Any) -> Iterator[Tensor]:
     """The states of one batch, layer by layer, on the device of the last."""
-    device = network.get_input_embeddings().weight.device
-    device = network.device if device.type == "meta" else device  # a part that is loaded when it is its turn
+    device = input_device(network)
     last = torch.tensor([len(row) - 1 for row in rows])
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)  # (batch, tokens)
     mask = (torch.arange(padded.shape[1]) <= last[:, None]).long()
