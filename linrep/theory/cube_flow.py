@@ -20,10 +20,13 @@ from scipy.integrate import solve_ivp
 from linrep.errors import InputError, LinrepError
 from linrep.theory.cube_margin import Pattern, Sizes, krawtchouk
 from linrep.theory.loss_optima import linearity_of
-from linrep.theory.regularised_path import LEAST, scaled_gradient
+from linrep.theory.regularised_path import scaled_gradient
 
 TOLERANCE = 1e-9
 """Relative, of each step of the solver; absolute a hundredth of it."""
+
+LATEST = 1e300
+"""The last clock: beyond it probabilities leave the normal numbers, as at λ = 1/t on the path."""
 
 Coefficients = Float[np.ndarray, "rows degrees"]
 
@@ -60,7 +63,7 @@ def cube_flow(concepts: int, scale: float, clocks: Sequence[float]) -> list[Cube
     """The flow from tables whose coefficients are all `scale`.
 
     Args:
-        clocks: ascending, positive, at most 1/`LEAST`.
+        clocks: ascending, positive, at most `LATEST`.
 
     Raises:
         InputError: concepts below 2, a scale that is not positive, or clocks out of range.
@@ -113,5 +116,5 @@ def _check(concepts: int, scale: float, clocks: Sequence[float]) -> None:
     if not (math.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}; it must be a positive number")
     steps = np.diff([0.0, *clocks])
-    if not len(clocks) or not (steps > 0).all() or clocks[-1] > 1 / LEAST:
-        raise InputError(f"clocks are {list(clocks)}; they must ascend from above 0 to at most {1 / LEAST:g}")
+    if not len(clocks) or not (steps > 0).all() or clocks[-1] > LATEST:
+        raise InputError(f"clocks are {list(clocks)}; they must ascend from above 0 to at most {LATEST:g}")
