@@ -62,7 +62,8 @@ SEEDS = 10
 HORIZON, LATE = 10**6, 10**10
 """The last clocks of descent and of the flow."""
 
-LONG, LONG_HORIZON = (2, "coins", "0.1"), 10**7
+LONG: tuple[int, World, str] = (2, "coins", "0.1")
+LONG_HORIZON = 10**7
 """m, world and start of the one setting whose descent is longer."""
 
 MODERATE = CLOCKS[4]
