@@ -36,7 +36,7 @@ from linrep.experiments.catalogue import Size
 from linrep.experiments.late_phase import largest_shift
 from linrep.history import Columns, Look, follow
 from linrep.linearity import measure
-from linrep.loss import Loss, PopulationLoss
+from linrep.loss import PopulationLoss
 from linrep.perturbed import Decayed
 from linrep.pilot import CLOCKS, STEP_EFFECT, Batch
 from linrep.population import Population
@@ -80,11 +80,11 @@ FAR = (*(10.0**power for power in range(3, 11)), 1e30, 1e100, 1e300)
 
 
 def record(size: Size) -> Record:
-    """All cells ("smoke": m = 2, one start, two seeds, to clocks 10^4 and 10^5). Finished cells wait on disk."""
+    """All cells ("smoke": m = 2, one start, two seeds, to clocks 10^3 and 10^4). Finished cells wait on disk."""
     began = time.perf_counter()
     whole = size == "paper"
     places = [(m, world, start) for m in SIZES for world in WORLDS for start in SCALES] if whole else [LONG]
-    seeds, end, late = (SEEDS, HORIZON, LATE) if whole else (2, 10**4, 10**5)
+    seeds, end, late = (SEEDS, HORIZON, LATE) if whole else (2, 10**3, 10**4)
     tasks = []
     for m, world, start in places:
         place = {"m": m, "world": world, "start": start, "seeds": seeds}
@@ -93,7 +93,8 @@ def record(size: Size) -> Record:
         tasks.append(Task(f"{__name__}:undecayed_flow", place | {"clock": late}))
     controls = [(start, decay) for decay in DECAYS for start in SCALES] if whole else [(LONG[2], 1e-2)]
     tasks += [Task(f"{__name__}:decayed", {"start": start, "decay": by, "seeds": seeds}) for start, by in controls]
-    tasks.append(Task(f"{__name__}:references", {"sizes": list(SIZES)}))
+    held_to = {"sizes": sorted({m for m, *_ in places}), "starts": sorted({start for *_, start in places})}
+    tasks.append(Task(f"{__name__}:references", held_to))
     found = run_tasks(tasks, folder=unfinished_folder(NAME), progress=True, label="cells")
     body = {part: [row for each in found for row in each.get(part, [])] for part in ("cells", "per_seed", "references")}
     config = {"scales": SCALES, "decays": list(DECAYS)}
@@ -134,14 +135,13 @@ def undecayed_flow(m: int, world: World, start: str, seeds: int, clock: int) -> 
     return {"per_seed": _placed(rows, {"how": "flow", "m": m, "world": world, "start": start})}
 
 
-def flow_along(setting: Setting, seeds: range, *, clock: int, decay: float | None = None) -> pd.DataFrame:
+def flow_along(setting: Setting, seeds: range, *, clock: int, decay: float = 0.0) -> pd.DataFrame:
     """The same for gradient flow; it has no monotone."""
     rows = []
     for seed in seeds:
         (batch,) = make_batches(setting, (seed,))
         exact, look, marks = _exact(batch), measured(batch.population), decades(clock)
-        loss: Loss = exact if decay is None else Decayed(exact, decay)
-        for mark, tables in zip(marks, flow(loss, batch.start, marks), strict=True):
+        for mark, tables in zip(marks, flow(exact, batch.start, marks, decay=decay), strict=True):
             kl = exact.value(tables).numpy() - batch.population.entropy
             rows.append(pd.DataFrame({"seed": [seed], "clock": mark, "kl": kl} | dict(look(0, tables))))
     return pd.concat(rows, ignore_index=True)
@@ -159,7 +159,7 @@ def decayed(start: str, decay: float, seeds: int) -> dict[str, list[dict[str, An
     return {"per_seed": _placed(rows[rows["clock"] == clock], place)}
 
 
-def references(sizes: list[int]) -> dict[str, list[dict[str, Any]]]:
+def references(sizes: list[int], starts: list[str]) -> dict[str, list[dict[str, Any]]]:
     """The path at λ = 1/t and at the control's λ, and the symmetric flow of fair coins: what descent is held to."""
     rows = []
     for m in sizes:
@@ -169,11 +169,11 @@ def references(sizes: list[int]) -> dict[str, list[dict[str, Any]]]:
             point = solve_path(m, 1 / clock)
             rows.append({"how": "path", "m": m, "start": "", "clock": clock, "unembedding": point.linearity}
                         | _costs_of(point.logits, best))  # fmt: skip
-        for start, scale in SCALES.items():
+        for start in starts:
             rows += [
                 {"how": "symmetric", "m": m, "start": start, "clock": each.clock, "unembedding": each.linearity}
                 | _costs_of(each.logits, best) | {"degree 2": float(each.weights[1] / each.weights[0])}
-                for each in cube_flow(m, scale, FAR)
+                for each in cube_flow(m, SCALES[start], FAR)
             ]  # fmt: skip
     return {"references": json_rows(pd.DataFrame(rows), unknown="degree 2")}
 

@@ -107,7 +107,7 @@ def control() -> pd.DataFrame:
         goal = path.loc[float(f"{1 / decay:.6g}")].to_dict()
         for start in SCALES:
             part = rows[(rows["decay"] == decay) & (rows["start"] == start)]
-            line = {"λ": f"10^{math.log10(decay):.0f}", "start": start}
+            line: dict[str, float | str] = {"λ": f"10^{math.log10(decay):.0f}", "start": start}
             for name in ("unembedding", "ratio"):
                 line |= {SHOWN[name]: part[name].mean(), f"{SHOWN[name]}, path": goal[name]}
             off = {name: (part[name] - goal[name]).abs().max() for name in ("unembedding", "ratio", "apart")}
