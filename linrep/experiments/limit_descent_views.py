@@ -9,7 +9,7 @@ import pandas as pd
 from linrep.errors import LinrepError
 from linrep.experiments.limit_descent import (
     DECAYS,
-    LONG,
+    LIVE,
     MODERATE,
     NAME,
     SCALES,
@@ -151,21 +151,21 @@ def extrapolation(*, fitted: tuple[float, ...] = (1e4, 1e5, 1e6)) -> pd.DataFram
 
 
 def require_live(*, clock: int, seeds: int, tolerance: float) -> int:
-    """Run some seeds of `LONG` again, by descent and by flow, and hold them to the record; how many runs it was.
+    """Run some seeds of `LIVE` again, by descent and by flow, and hold them to the record; how many runs it was.
 
     Raises:
         LinrepError: a number differs from that on record by more than the tolerance.
     """
     if clock > MODERATE:
         raise LinrepError(f"clock is {clock:,}; a page repeats runs to {MODERATE:,} at most")
-    setting = setting_of(*LONG)
-    step_size = state()["step size"].to_dict()[LONG]
+    setting = setting_of(*LIVE)
+    step_size = state()["step size"].to_dict()[LIVE]
     live = {
         "descent": along(setting, range(seeds), step_size=step_size, clock=clock),
         "flow": flow_along(setting, range(seeds), clock=clock),
     }
     for how, found in live.items():
-        rows = dict(list(rows_of(how).groupby(KEYS)))[LONG]
+        rows = dict(list(rows_of(how).groupby(KEYS)))[LIVE]
         columns = ["kl", *COSINES, "norm", "margin", "apart"]
         require_agreement(rows, found, on=["seed", "clock"], columns=columns, tolerance=tolerance)
     return sum(len(set(found["seed"])) for found in live.values())
