@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "ablations": "linrep.experiments.ablations:record",
     "width_map": "linrep.experiments.width_map:record",
     "width_causes": "linrep.experiments.width_causes:record",
+    "limit_descent": "linrep.experiments.limit_descent:record",
     "context_sets": "linrep.experiments.linear:record",
     "log_odds": "linrep.experiments.log_odds_time:record",
     "orthogonality": "linrep.experiments.orthogonality_record:record",

@@ -52,3 +52,27 @@ def along_the_path(rows: pd.DataFrame, limits: Mapping[int, float]) -> Figure:
     axis.set_xticks([], minor=True)
     axis.legend(frameon=False)
     return figure
+
+
+def on_its_way(
+    flows: Mapping[str, pd.DataFrame], descents: Mapping[str, pd.DataFrame], levels: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Two measures against the clock: gradient flow from each start as a line, descent as points, the path in black.
+
+    Args:
+        flows: by measure; index clock, a column for each start, and "path". descents: the same, without a path.
+        levels: by measure, thin level lines by name.
+    """
+    figure, axes = empty_figure(8.6, 3.6, len(flows))
+    for axis, (measure, table) in zip(axes, flows.items(), strict=True):
+        axis.plot(table.index, table["path"], color="black", lw=1.2, ls=DASHES[3], label="path at λ = 1/t")
+        for number, start in enumerate(table.columns.drop("path")):
+            axis.plot(table.index, table[start], color=PALETTE[number], ls=DASHES[number], label=f"start {start}")
+            points = descents[measure][start].dropna()
+            axis.plot(points.index, points, color=PALETTE[number], marker=MARKERS[number], ls="", ms=5)
+        for name, level in levels[measure].items():
+            axis.axhline(level, color="0.5", lw=0.8)
+            axis.annotate(name, (table.index[-1], level), fontsize=8, ha="right", va="bottom")
+        axis.set(xscale="log", xlabel="clock t", ylabel=measure)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside right center")
+    return figure
