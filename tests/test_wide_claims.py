@@ -64,6 +64,9 @@ def limit_frames() -> Frames:
         "linear": pd.DataFrame({"from": 0.05, "U at the middle": 1.0}, index=pd.Index([2], name="m")),
         "worlds": pd.DataFrame({"apart, mean": [0.03, 0.01, 0.002], "at most": [0.07, 0.02, 0.005]}),
         "means": means.set_index(["m", "k", "start", "clock"]),
+        "last": pd.DataFrame({"path": [0.31, 0.26], "0.01": [0.8, 0.8], "1": [0.6, 0.45]}, index=[2, 3]),
+        "falling": pd.DataFrame({"decades": [60, 60], "fall": [60, 60]}, index=[2, 3]),
+        "decayed": pd.DataFrame({"U off by": [1e-4, 1e-6]}, index=[2, 3]),
     }
 
 
@@ -127,6 +130,7 @@ CLAIMS: dict[str, tuple[str, Callable[[Frames], Claim]]] = {
     "limit-degrees": ("limit", lambda t: limit.degrees(pd.concat([t["predicted"], t["large"]]))),
     "limit-rate": ("limit", lambda t: limit.rate(t["path"])),
     "limit-critical": ("limit", lambda t: limit.straight(t["linear"], t["path"])),
+    "limit-descent": ("limit", lambda t: limit.undecayed(t["last"], t["falling"], t["decayed"])),
     "causes-sgd": ("causes", lambda t: noise.sgd(t["wide"])),
     "causes-ratio": ("causes", lambda t: noise.ratio(t["same"], t["wide"])),
     "causes-covariance": ("causes", lambda t: noise.covariance(t["like"], t["wide"])),
@@ -192,6 +196,9 @@ TURNS: list[tuple[str, Cell, str]] = [
     ("limit-rate", ("path", 2, "times log", 0.05), "undecided"),
     ("limit-critical", ("linear", 2, "U at the middle", 0.99), "different"),
     ("limit-critical", ("path", 1, "U", 1.0), "different"),
+    ("limit-descent", ("last", 3, "1", 0.3), "undecided"),
+    ("limit-descent", ("falling", 2, "fall", 59), "undecided"),
+    ("limit-descent", ("decayed", 3, "U off by", 0.02), "undecided"),
     ("causes-sgd", ("wide", ("SGD 1, 1000", "U"), "low", -0.01), "undecided"),
     ("causes-sgd", ("wide", ("SGD 0.1, 1000", "U"), "high", 0.1), "undecided"),
     ("causes-ratio", ("same", 1, "verdict", "different"), "undecided"),
@@ -264,6 +271,7 @@ def test_a_chapter_that_gives_its_tables_computes_nothing(monkeypatch: pytest.Mo
         causes.views: ("against", "equal_ratio", "half_step", "decay_against_path", "recipe"),
         causes.predictions: ("table",),
         spectrum: ("identity_table", "spectra_along"),
+        limit.limit_descent_views: ("ends", "falls", "control"),
     }.items():
         for name in names:
             monkeypatch.setattr(module, name, refuse)

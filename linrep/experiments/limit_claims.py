@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from linrep.claims import Claim
-from linrep.experiments import limit, width_views
+from linrep.experiments import limit, limit_descent_views, width_views
 from linrep.pilot import CLOCKS
 
 SOLVER = 1e-5
@@ -34,14 +34,18 @@ def claims(
     path: pd.DataFrame | None = None,
     linear: pd.DataFrame | None = None,
     worlds: pd.DataFrame | None = None,
+    last: pd.DataFrame | None = None,
+    falling: pd.DataFrame | None = None,
+    decayed: pd.DataFrame | None = None,
 ) -> list[Claim]:
     """The claims of the chapter, from its tables; what is not given is computed as the chapter does.
 
     Args:
         predicted: of `prediction_table`. measured: of `candidates_table`. full: of `full_table`. unique: of
         `unique_table`. large: of `large_table`. path: of `path_rows`. linear: of `linear_range`. worlds: of
-        `worlds_table`.
+        `worlds_table`. last, falling, decayed: of `ends`, `falls` and `control` of the views of descent.
     """
+    views = limit_descent_views
     predicted = limit.prediction_table(range(2, 13)) if predicted is None else predicted
     measured = limit.candidates_table(range(2, 7)) if measured is None else measured
     path = limit.path_rows([2, 3, 4]) if path is None else path
@@ -57,6 +61,11 @@ def claims(
         degrees(pd.concat([predicted, large])),
         rate(path),
         straight(limit.linear_range([2, 3, 4, 5]) if linear is None else linear, path),
+        undecayed(
+            views.ends() if last is None else last,
+            views.falls("ratio") if falling is None else falling,
+            views.control() if decayed is None else decayed,
+        ),
     ]
 
 
@@ -220,4 +229,28 @@ def straight(linear: pd.DataFrame, path: pd.DataFrame) -> Claim:
         broken="H2: smaller λ, the largest U of m = 2 to 4",
         control=control,
         where="limit:prop-limit-critical",
+    )
+
+
+def undecayed(last: pd.DataFrame, falling: pd.DataFrame, decayed: pd.DataFrame) -> Claim:
+    """New: R falls over all decades, U stays above the path's by more than 0.1, and with decay comes within 0.01.
+
+    Args:
+        last: U of the path and the flow, by setting. falling: decades in which R falls. decayed: with weight decay.
+    """
+    above = last.drop(columns="path").sub(last["path"], axis=0)
+    number, control = float(above.min().min()), float(decayed["U off by"].max())
+    cheaper = bool((falling["fall"] == falling["decades"]).all())
+    return Claim(
+        key="limit-descent",
+        statement="Without decay, wide descent heads for cheaper logits, and keeps the U of its start for any clock "
+        "that one can wait for.",
+        source="ours",
+        hypotheses="H1 no decay, H2 gradient flow, k = 2^m, m = 2 and 3",
+        verdict="new" if cheaper and number > 0.1 and control < CLOSE else "undecided",
+        measured="U less that of the path at λ = 1/t, clock t = 10^(10), the smallest mean of 12 settings; 10 seeds",
+        number=number,
+        broken="H1: weight decay λ, clock 30/λ, the largest |difference| of a seed",
+        control=control,
+        where="limit:sec-limit-descent",
     )

@@ -80,6 +80,13 @@ def beside_path(m: int, world: str, column: str = "U") -> pd.DataFrame:
     return found
 
 
+def ends(column: str = "U") -> pd.DataFrame:
+    """U, R or apart of the path and of the flow from each start at its last clock, by m and world."""
+    rows = rows_of("flow")
+    index = pd.MultiIndex.from_frame(rows[["m", "world"]].drop_duplicates())
+    return pd.DataFrame([beside_path(*place, column).iloc[-1] for place in index.to_list()]).set_index(index)
+
+
 def falls(column: str, *, first: float = 1e4) -> pd.DataFrame:
     """By setting of the flow: over how many of its decades, all seeds together, a measure falls; its largest rise.
 
@@ -121,6 +128,13 @@ def far(m: int, column: str = "unembedding") -> pd.DataFrame:
     found = rows[rows["m"] == m].pivot_table(index="clock", columns="start", values=column)
     found.insert(0, "path", path[path["m"] == m].set_index("clock")[column].reindex(found.index))
     return found
+
+
+def symmetric(m: int, start: str) -> pd.DataFrame:
+    """U and R of the symmetric flow of fair coins from one start, and the path's U at λ = 1/t, by clock."""
+    u = far(m)
+    found = pd.DataFrame({"U": u[start], "U, path": u["path"], "R": far(m, "ratio")[start]})
+    return found.set_axis(pd.Index([f"10^{math.log10(clock):.0f}" for clock in found.index], name="clock"))
 
 
 def exponents(scales: Sequence[float], clocks: Sequence[float]) -> pd.DataFrame:
