@@ -82,9 +82,9 @@ def beside_path(m: int, world: str, column: str = "U") -> pd.DataFrame:
 
 def ends(column: str = "U") -> pd.DataFrame:
     """U, R or apart of the path and of the flow from each start at its last clock, by m and world."""
-    rows = rows_of("flow")
-    index = pd.MultiIndex.from_frame(rows[["m", "world"]].drop_duplicates())
-    return pd.DataFrame([beside_path(*place, column).iloc[-1] for place in index.to_list()]).set_index(index)
+    places = rows_of("flow")[["m", "world"]].drop_duplicates()
+    last = [beside_path(m, world, column).iloc[-1] for m, world in places.to_numpy().tolist()]
+    return pd.DataFrame(last).set_index(pd.MultiIndex.from_frame(places))
 
 
 def falls(column: str, *, first: float = 1e4) -> pd.DataFrame:
