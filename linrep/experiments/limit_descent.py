@@ -39,14 +39,14 @@ from linrep.history import Columns, Look, follow
 from linrep.linearity import measure
 from linrep.loss import PopulationLoss
 from linrep.perturbed import Decayed
-from linrep.pilot import CLOCKS, STEP_EFFECT, Batch
+from linrep.pilot import CLOCKS, STEP_EFFECT, Batch, steps_to
 from linrep.population import Population
 from linrep.results import Record, json_rows, short, unfinished_folder
 from linrep.setting import Setting
 from linrep.simulate import make_batches, setting_pace
 from linrep.spectrum import degree_weights, shares
 from linrep.start import Tables
-from linrep.sweep import Task, run_tasks
+from linrep.sweep import Task, own_workers, run_tasks
 from linrep.theory.cube_flow import cube_flow
 from linrep.theory.cube_margin import CubeMargin, centred_logits, degree_sizes, nuclear_norm, solve_cube
 from linrep.theory.gradient_flow import flow
@@ -94,7 +94,8 @@ def record(size: Size) -> Record:
     tasks += [Task(f"{__name__}:decayed", {"start": start, "decay": by, "seeds": seeds}) for start, by in controls]
     held_to = {"sizes": sorted({m for m, *_ in places}), "starts": sorted({start for *_, start in places})}
     tasks.append(Task(f"{__name__}:references", held_to))
-    found = run_tasks(tasks, folder=unfinished_folder(NAME), progress=True, label="cells")
+    workers = own_workers() if whole else 0
+    found = run_tasks(tasks, folder=unfinished_folder(NAME), workers=workers, progress=True, label="cells")
     body = {part: [row for each in found for row in each.get(part, [])] for part in ("cells", "per_seed", "references")}
     config = {"scales": SCALES, "decays": list(DECAYS)}
     return Record(NAME, config, tuple(range(seeds)), "per_seed", body, round(time.perf_counter() - began, 3))
@@ -119,7 +120,7 @@ def along(setting: Setting, seeds: range, *, step_size: float, clock: int, decay
     Args:
         decay: λ of a weight decay that is descended with the loss.
     """
-    marks = {math.ceil(round(mark / step_size, 6)): mark for mark in decades(clock)}
+    marks = {steps_to(mark, step_size): mark for mark in decades(clock)}
     tables = []
     for batch in make_batches(setting, seeds):
         loss = None if decay is None else Decayed(_exact(batch), decay)
