@@ -10,6 +10,7 @@ from llm_hub import fake_hub
 from llm_tiny import ARCHITECTURES, save
 from safetensors.torch import load_file, save_file
 
+from linrep.cli import main
 from linrep.errors import InputError, LinrepError
 from linrep.llm.folder import INDEX, SINGLE
 from linrep.llm.model import LanguageModel, load_model, open_unembedding
@@ -123,3 +124,19 @@ def test_a_model_that_the_hub_does_not_have_is_one_line(tmp_path: Path, monkeypa
         with pytest.raises(LinrepError, match=r"cannot load the model 'org/m': no config\.json in org/m") as caught:
             opened("org/m")
         assert "\n" not in str(caught.value)
+
+
+def test_the_command_reads_no_more_than_the_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, pairs = save(tmp_path / "m", tied=False, shard="3KB"), tmp_path / "pairs"
+    expected = probe(load_model(str(folder)), PAIRS[:1])
+    for path in folder.glob("*.safetensors"):
+        if path.name != shards(folder)["lm_head.weight"]:
+            path.unlink()
+    pairs.mkdir()
+    (pairs / "male-female.tsv").write_text("".join(f"{zero}\t{one}\n" for zero, one in PAIRS[0].pairs))
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "--model", str(folder), "--pairs", str(pairs), "--device", "auto", "--json", "-"])
+    assert not end.value.code
+    assert json.loads(capsys.readouterr().out)["concepts"] == expected["concepts"]
