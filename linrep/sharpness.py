@@ -44,9 +44,10 @@ def hessian(loss: PopulationLoss, tables: Tables) -> Float[Tensor, "replicates e
     weights = loss.weights[..., None, None]
     curvature = weights * (torch.diag_embed(predicted) - predicted[..., None] * predicted[..., None, :])
     error = loss.weights[..., None] * predicted - loss.pair
-    eye, pairs = torch.eye(contexts, dtype=f.dtype), torch.eye(dim, dtype=f.dtype)
-    at_f = torch.einsum("rxi,rdxy,ryj,de->rdiej", g, curvature, g, eye).reshape(replicates, of_f, of_f)
+    each, pairs = torch.eye(contexts, dtype=f.dtype), torch.eye(dim, dtype=f.dtype)
+    pulled = torch.einsum("rxi,rdxy->rdiy", g, curvature)
+    at_f = torch.einsum("rdij,de->rdiej", pulled @ g[:, None], each).reshape(replicates, of_f, of_f)
     at_g = torch.einsum("rdxy,rdi,rdj->rxiyj", curvature, f, f).reshape(replicates, of_g, of_g)
-    mixed = torch.einsum("rxi,rdxy,rdj->rdiyj", g, curvature, f) + torch.einsum("rdy,ij->rdiyj", error, pairs)
+    mixed = torch.einsum("rdiy,rdj->rdiyj", pulled, f) + torch.einsum("rdy,ij->rdiyj", error, pairs)
     mixed = mixed.reshape(replicates, of_f, of_g)
     return torch.cat([torch.cat([at_f, mixed], dim=2), torch.cat([mixed.mT, at_g], dim=2)], dim=1)

@@ -23,7 +23,7 @@ from linrep.spectrum import walsh
 from linrep.start import Tables
 from linrep.theory import cube_margin, margin_cost
 from linrep.theory.cube_flow import cube_flow, pattern_of, speed
-from linrep.theory.gradient_flow import flow, hessian
+from linrep.theory.gradient_flow import flow
 from linrep.theory.loss_optima import balanced_factors
 from linrep.theory.regularised_path import direct
 from linrep.train import train
@@ -148,21 +148,6 @@ def test_flow_with_decay_ends_where_the_optimum_is() -> None:
     (tables,) = flow(loss, batch.start, [30_000.0], decay=1e-3)
     least, _ = direct(batch.population, 1e-3, dim=4, seed=1000)
     assert float(Decayed(loss, 1e-3).value_and_gradient(tables)[0]) == pytest.approx(least, abs=1e-7)
-
-
-def test_the_hessian_is_the_derivative_of_the_gradient() -> None:
-    (batch,) = make_batches(Setting(concepts=2, dim=3, init_scale=1.0), (1000,))
-    loss = PopulationLoss.of(batch.population, dtype=torch.float64, device="cpu")
-    found, flat = hessian(loss, batch.start), torch.cat([table.reshape(-1) for table in batch.start])
-    cut = batch.start[0].numel()
-
-    def gradient(moved: torch.Tensor) -> torch.Tensor:
-        tables = moved[:cut].reshape(batch.start[0].shape), moved[cut:].reshape(batch.start[1].shape)
-        return torch.cat([slope.reshape(-1) for slope in loss.value_and_gradient(tables)[1]])
-
-    for entry, step in enumerate(1e-5 * torch.eye(len(flat), dtype=torch.float64)):
-        expected = (gradient(flat + step) - gradient(flat - step)) / 2e-5
-        assert float((found[entry] - expected).abs().max()) < 1e-8
 
 
 def test_flows_that_make_no_sense_are_refused() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.integrate import solve_ivp
-from torch import Tensor
 
 from linrep.errors import InputError, LinrepError
 from linrep.loss import PopulationLoss
+from linrep.sharpness import hessian
 from linrep.start import Tables
 
 TOLERANCE = 1e-7
@@ -53,7 +53,7 @@ def flow(loss: PopulationLoss, start: Tables, clocks: Sequence[float], *, decay:
         return np.asarray(-math.exp(log_time) * (gradient + decay * flat))
 
     def bend(log_time: float, flat: Flat) -> Float[np.ndarray, "entries entries"]:
-        curvature = hessian(loss, tables_of(flat)).numpy()
+        curvature = hessian(loss, tables_of(flat))[0].numpy()
         return np.asarray(-math.exp(log_time) * (curvature + decay * np.eye(len(flat))))
 
     times = [math.log1p(clock) for clock in clocks]
@@ -63,29 +63,6 @@ def flow(loss: PopulationLoss, start: Tables, clocks: Sequence[float], *, decay:
     if not found.success:
         raise LinrepError(f"the flow's solver stopped before clock {clocks[-1]:g}: {found.message}")
     return [tables_of(state) for state in found.y.T]
-
-
-def hessian(loss: PopulationLoss, tables: Tables) -> Float[Tensor, "entries entries"]:
-    """Second derivatives of the loss of one replicate in all entries of F, row by row, and then of G.
-
-    With E the gradient in the logits and S_d = p(d) (diag p̂ − p̂ p̂ᵀ) its derivative in those of context d, the blocks
-    are Gᵀ S_d G for each d; Σ_d S_d ⊗ f(d) f(d)ᵀ; and between f(d) and g(c) (Gᵀ S_d)_c f(d)ᵀ + E_dc I.
-    """
-    embedding, unembedding = (table[0] for table in tables)
-    weights = loss.weights[0]
-    predicted = (embedding @ unembedding.mT).softmax(dim=-1)
-    error = weights[:, None] * predicted - loss.pair[0]
-    spread = torch.diag_embed(predicted) - predicted[:, :, None] * predicted[:, None, :]
-    spread = weights[:, None, None] * spread  # (contexts, tokens, tokens)
-    pulled = torch.einsum("ci,dce->die", unembedding, spread)
-    eye = torch.eye(unembedding.shape[1], dtype=unembedding.dtype)
-    each = torch.eye(len(embedding), dtype=embedding.dtype)
-    contexts = torch.einsum("dij,de->diej", pulled @ unembedding, each)
-    tokens = torch.einsum("dce,di,dj->ciej", spread, embedding, embedding)
-    across = torch.einsum("dic,dj->dicj", pulled, embedding) + torch.einsum("dc,ij->dicj", error, eye)
-    corner = across.reshape(embedding.numel(), -1)
-    first, second = contexts.reshape(embedding.numel(), -1), tokens.reshape(unembedding.numel(), -1)
-    return torch.cat([torch.cat([first, corner], dim=1), torch.cat([corner.mT, second], dim=1)])
 
 
 def _check(start: Tables, clocks: Sequence[float], decay: float) -> None:
