@@ -1,6 +1,7 @@
 """Laws of the cost of a margin and of gradient flow, and the record of descent on its way; seeds from 1000."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 
 from linrep.concepts import all_tokens
 from linrep.contexts import UNKNOWN, agreement, all_contexts
-from linrep.errors import InputError
+from linrep.errors import InputError, LinrepError
 from linrep.experiments import limit, limit_descent
 from linrep.experiments import limit_descent_views as views
+from linrep.figures import limit as figures
 from linrep.loss import PopulationLoss
 from linrep.perturbed import Decayed
+from linrep.results import Record
 from linrep.setting import Setting
 from linrep.simulate import make_batches
 from linrep.spectrum import walsh
@@ -202,3 +205,81 @@ def test_the_step_is_halved_until_descent_follows_the_flow(monkeypatch: pytest.M
     assert tried[1] > 0.25
     assert step == tried[-1] < 0.25
     assert tried[1:] == [tried[1] / 2**n for n in range(len(tried) - 1)]
+
+
+def test_the_record_holds_every_setting_seed_and_decade() -> None:
+    record = views.recorded(limit_descent.NAME)
+    rows = record.to_frame()
+    places = {(m, w, s) for m in limit_descent.SIZES for w in limit_descent.WORLDS for s in limit_descent.SCALES}
+    for how, last in (("descent", limit_descent.HORIZON), ("flow", limit_descent.LATE)):
+        mine = rows[rows["how"] == how].groupby(views.KEYS)
+        assert set(mine.groups) == places
+        wanted = {(seed, clock) for seed in range(limit_descent.SEEDS) for clock in limit_descent.decades(last)}
+        assert all(set(zip(part["seed"], part["clock"], strict=True)) == wanted for _, part in mine)
+    control = rows[rows["how"] == "decayed"].groupby(["decay", "start"]).size()
+    assert len(control) == len(limit_descent.DECAYS) * len(limit_descent.SCALES)
+    assert (control == limit_descent.SEEDS).all()
+    assert all((views.rows_of(how)["ratio"] >= 1 - 1e-6).all() for how in ("descent", "flow", "path", "symmetric"))
+
+
+def altered(column: str, change: Callable[[pd.DataFrame], pd.Series]) -> Record:
+    """The record with one column of its rows changed."""
+    record = views.recorded(limit_descent.NAME)
+    rows = record.to_frame()
+    rows[column] = change(rows)
+    body = dict(record.body) | {record.rows: rows.to_dict("records")}
+    return Record(record.kind, record.config, record.seeds, record.rows, body, 1.0)
+
+
+def test_live_runs_that_disagree_fail_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert views.require_live(clock=1000, seeds=1, tolerance=1e-4) == 2
+    with pytest.raises(LinrepError, match="a page repeats runs to 100,000 at most"):
+        views.require_live(clock=10**6, seeds=1, tolerance=1e-4)
+    wrong = altered("margin", lambda rows: rows["margin"] * 1.01)
+    monkeypatch.setattr(views, "recorded", lambda _: wrong)
+    with pytest.raises(LinrepError, match=r"margin is .*, on record it is"):
+        views.require_live(clock=1000, seeds=1, tolerance=1e-4)
+
+
+def test_a_rise_of_the_cost_and_a_seed_that_is_off_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = {"m": 2, "world": "coins", "start": "0.1", "seed": 3, "how": "flow", "clock": 10**6}
+    assert (views.falls("ratio")["fall"] == 60).all()
+    before = views.spread().loc[(2, "coins", "0.1"), "dearer than linear"]
+
+    def planted(rows: pd.DataFrame) -> pd.Series:
+        here = (rows[["m", "world", "start", "seed", "how"]] == pd.Series(at).drop("clock")).all(axis=1)
+        late = here & (rows["clock"] >= at["clock"])  # from 10^6 on the margin is half: R doubles once
+        return rows["margin"].where(~late, rows["margin"] / 2)
+
+    wrong = altered("margin", planted)
+    monkeypatch.setattr(views, "recorded", lambda _: wrong)
+    place = (2, "coins", "0.1")
+    assert views.falls("ratio")["fall"].drop(place).eq(60).all()
+    assert views.falls("ratio").loc[place, "fall"] == 59
+    assert views.falls("ratio").loc[place, "largest rise"] > 0.9
+    assert views.spread().loc[place, "dearer than linear"] == before + 1
+    assert views.state().loc[place, "R"] > 0.9
+
+
+def test_the_control_sees_a_seed_that_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert views.control()[["U off by", "R off by", "apart off by"]].max(axis=None) < 0.001
+    wrong = altered("unembedding", lambda rows: rows["unembedding"] + 0.05 * (rows["seed"] == 4))
+    monkeypatch.setattr(views, "recorded", lambda _: wrong)
+    assert (views.control()["U off by"] > 0.04).all()
+
+
+def test_an_extrapolation_is_exact_for_what_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = altered("unembedding", lambda rows: 0.3 + 2 / np.log(rows["clock"]))
+    monkeypatch.setattr(views, "recorded", lambda _: wrong)
+    found = views.extrapolation().xs("flow", level="how")
+    assert found["a"].to_numpy() == pytest.approx(0.3)
+    assert found["said"].to_numpy() == pytest.approx(found["is"].to_numpy())
+
+
+def test_the_figure_shows_flow_descent_path_and_levels() -> None:
+    flows = {"U": views.beside_path(2, "coins")}
+    points = {"U": views.course("descent", 2, "coins")["U"].unstack("start")}
+    (axis,) = figures.on_its_way(flows, points, {"U": {"limit": 0.268}}).axes
+    assert len(axis.lines) == 1 + 2 * 3 + 1
+    assert axis.lines[0].get_ydata().tolist() == flows["U"]["path"].tolist()
+    assert axis.lines[2].get_ydata().tolist() == points["U"]["0.01"].tolist()

@@ -4,7 +4,7 @@ Rules, fixed before the runs. m = 2 at k = 4 and m = 3 at k = 8, complete sets, 
 reduction) and the random worlds of the map; starts N(0, S²), S = 0.01, 0.1 and 1, ten seeds each.
 
 - Descent on the exact loss to clock 10^6. A step costs 1 to 2 microseconds a seed, and the steps that these rules find
-  are about a fifth, so further decades are not affordable (a plan for 10^7 was dropped for cost). The step is half of
+  are 0.02 to 1, so further decades are not affordable (a plan for 10^7 was dropped for cost). The step is half of
   what the rule of `linrep.pilot` finds on the pilots at clock 10^5: the sharpest curvature grows like the logits, that
   is like ln t, and 6/5 is below 2. It is halved, up to three times, until the U of each seed agrees within 0.005 with
   that of gradient flow, at every decade to 10^5 (this halving was added after a trial with two seeds, where the first

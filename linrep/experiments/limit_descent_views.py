@@ -87,6 +87,28 @@ def ends(column: str = "U") -> pd.DataFrame:
     return pd.DataFrame(last).set_index(pd.MultiIndex.from_frame(places))
 
 
+def spread(*, first: float = 1e4) -> pd.DataFrame:
+    """How seeds of the flow differ at its last clock, by setting: mean U, its standard error, least and most; counts.
+
+    "U lower" and "nearer": seeds whose U, or whose distance from the optimum in shape, is below that at the first
+    clock. "dearer than linear": seeds whose R is above that of linear logits.
+
+    Args:
+        first: the clock that the counts compare with.
+    """
+    rows, lines = rows_of("flow"), {}
+    linear = {m: linear_ratio(m) for m in sorted(set(rows["m"]))}
+    for place, part in rows.groupby(KEYS):
+        early, late = (part[part["clock"] == clock].set_index("seed") for clock in (first, part["clock"].max()))
+        values = late["unembedding"]
+        line = {"U": values.mean(), "U ±": values.sem(), "least": values.min(), "most": values.max()}
+        counts = {"U lower": values < early["unembedding"], "nearer": late["apart"] < early["apart"]}
+        counts["dearer than linear"] = late["ratio"] > late["m"].map(linear)
+        lines[place] = line | {name: int(each.sum()) for name, each in counts.items()}
+    whole = dict.fromkeys(("U lower", "nearer", "dearer than linear"), int)
+    return pd.DataFrame(lines).T.rename_axis(index=KEYS).astype(whole)
+
+
 def falls(column: str, *, first: float = 1e4) -> pd.DataFrame:
     """By setting of the flow: over how many of its decades, all seeds together, a measure falls; its largest rise.
 
