@@ -261,6 +261,16 @@ def test_a_rise_of_the_cost_and_a_seed_that_is_off_are_counted(monkeypatch: pyte
     assert views.state().loc[place, "R"] > 0.9
 
 
+@pytest.mark.parametrize(("column", "count"), [("unembedding", "U lower"), ("apart", "nearer")])
+def test_a_seed_that_moves_away_is_counted(column: str, count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = (3, "coins", "0.1")
+    assert views.spread().loc[place, count] == 10
+    late = limit_descent.LATE
+    wrong = altered(column, lambda rows: rows[column] + 1.0 * ((rows["seed"] == 4) & (rows["clock"] == late)))
+    monkeypatch.setattr(views, "recorded", lambda _: wrong)
+    assert views.spread().loc[place, count] == 9
+
+
 def test_the_control_sees_a_seed_that_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     assert views.control()[["U off by", "R off by", "apart off by"]].max(axis=None) < 0.001
     wrong = altered("unembedding", lambda rows: rows["unembedding"] + 0.05 * (rows["seed"] == 4))
