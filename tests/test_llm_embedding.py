@@ -84,7 +84,7 @@ def test_the_summary_counts_matches_with_and_without_derived_concepts() -> None:
 
 def test_halves_are_of_templates_and_agree_where_a_concept_is_planted() -> None:
     table = embedding.held_out(planted())
-    assert (table["between halves"] > 0.5).all()
+    assert (table["even with odd"] > 0.5).all()
     assert (table.matched == 2).all()
     assert (embedding.held_out(planted(wrong=True)).matched == [0, 2, 2]).all()
 

@@ -141,7 +141,7 @@ def held_out(both: Sides) -> pd.DataFrame:
     lines = []
     for row, (first, second) in enumerate(zip(*halves, strict=True)):
         between = float(direction(first.vectors) @ direction(second.vectors))
-        line = {"concept": first.name, "between halves": between}
+        line = {"concept": first.name, "even with odd": between}
         own = both.own[row]
         lines.append(line | {"even, own": cosines[0][row, own], "odd, own": cosines[1][row, own],
                              "matched": sum(int(each[row].argmax() == own) for each in cosines)})  # fmt: skip
