@@ -175,6 +175,7 @@ TURNS: list[tuple[str, Cell, str]] = [
     ("spectrum-weight", ("kinds", "normal rows", "U off by", 0.0), "different"),
     ("spectrum-weight", ("kinds", spectrum.OWN, "U off by", 0.1), "different"),
     ("spectrum-pairs", ("courses", (3, 10_000), "g degree 2", 0.14), "undecided"),
+    ("spectrum-pairs", ("courses", (3, 10_000), "g degree 2", 0.06), "undecided"),
     ("spectrum-pairs", ("courses", (8, 1000), "g degree 2 ±", 0.1), "undecided"),
     ("limit-path", ("worlds", 2, "at most", 0.015), "different"),
     ("limit-path", ("worlds", 1, "at most", 0.08), "different"),

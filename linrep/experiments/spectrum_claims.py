@@ -64,13 +64,14 @@ def identity(kinds: pd.DataFrame) -> Claim:
 
 
 def pairs(courses: pd.DataFrame) -> Claim:
-    """New: at every clock the share at k = 8 is above that at k = 3, by two standard errors of each."""
+    """New: at every clock the share at k = 8 is above twice that at k = 3, two standard errors of each apart."""
     share, error = courses["g degree 2"], courses["g degree 2 ±"]
-    low, high = share.loc[8] - 2 * error.loc[8], share.loc[3] + 2 * error.loc[3]
+    low, high = share.loc[8] - 2 * error.loc[8], 2 * (share.loc[3] + 2 * error.loc[3])
     clock = int(courses.index.get_level_values("clock").max())
     return Claim(
         key="spectrum-pairs",
-        statement="With more dimensions than concepts, more of the words' weight is at pairs of concepts.",
+        statement="In eight dimensions three concepts have more than twice as much of the words' weight at pairs as in "
+        "three.",
         source="ours",
         hypotheses="H1 k = 8 for m = 3, H2 descent from N(0, 0.1²)",
         verdict="new" if bool((low > high).all()) else "undecided",
