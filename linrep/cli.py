@@ -133,7 +133,7 @@ def _run(
 
 @app.command("claims")
 def _claims(json: JsonFile = None, version: Version = False) -> None:
-    """The ledger: every claim on theory and on wide spaces with its verdict, number and control."""
+    """The ledger: every claim on theory, wide spaces and language models with its verdict, number and control."""
     from linrep.claims import RECORD, recorded_claims
     from linrep.report import print_claims
     from linrep.results import read_record, results_folder

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from linrep.claims import Claim
-from linrep.experiments.unembedding_claims import MODEL
+from linrep.experiments.unembedding_claims import ARM, MODEL
 from linrep.llm import embedding
 from linrep.llm.contexts import read_contexts
 from linrep.llm.embedding import Sides
@@ -36,7 +36,7 @@ def claims(
 
     Args:
         arms: of `embedding.summary`. evidence: of `embedding.evidence_table`, Euclidean.
-        nonsense: of `nonsense_cosines`.
+        nonsense: the largest of each row of `nonsense_cosines`, Euclidean.
     """
     if arms is None or evidence is None or nonsense is None:
         arms, evidence, nonsense = _tables()
@@ -45,18 +45,19 @@ def claims(
 
 def aligned(arms: pd.DataFrame, evidence: pd.DataFrame) -> Claim:
     """Reproduced: above permuted labels at level .05, above the untrained model's, and every interval above zero."""
-    real, control = (arms.loc[arm, "euclidean"] for arm in ("SmolLM2-135M", "untrained"))
-    certain = float(real["p"]) <= LEVEL and bool((evidence["low"] > 0).all())
+    own, p = arms["own"], float(arms["p"][ARM, "euclidean"])
+    number, control = float(own[ARM, "euclidean"]), float(own["untrained", "euclidean"])
+    certain = p <= LEVEL and bool((evidence["low"] > 0).all())
     return Claim(
         key="lm-aligned",
         statement="A concept's direction among contexts lies along its direction among words.",
         source="paper, Figure 4",
         hypotheses="H1 SmolLM2-135M, H2 21 English concepts by context pairs of ours",
-        verdict="reproduced" if certain and real["own"] > control["own"] + MARGIN else "undecided",
+        verdict="reproduced" if certain and number > control + MARGIN else "undecided",
         measured="cosine of a concept's two directions, Euclidean, mean of 21 concepts",
-        number=float(real["own"]),
+        number=number,
         broken="H1: the same model untrained",
-        control=float(control["own"]),
+        control=control,
         where="embedding:sec-embedding-one",
     )
 
@@ -64,7 +65,7 @@ def aligned(arms: pd.DataFrame, evidence: pd.DataFrame) -> Claim:
 def nearest(arms: pd.DataFrame, product: str) -> Claim:
     """Reproduced: nine of ten concepts have their largest signed cosine with their own words, else different."""
     shares = arms["matched"] / arms["concepts"]
-    number, control = (float(shares[arm, product]) for arm in ("SmolLM2-135M", "untrained"))
+    number, control = (float(shares[arm, product]) for arm in (ARM, "untrained"))
     return Claim(
         key=f"lm-nearest-{product}",
         statement=f"Under the {_NAMES[product]} product the words nearest "
@@ -81,7 +82,11 @@ def nearest(arms: pd.DataFrame, product: str) -> Claim:
 
 
 def meant(evidence: pd.DataFrame, nonsense: Float[np.ndarray, " draws"]) -> Claim:
-    """New: nine of ten concepts have more of their own words than 95 % of nonsense concepts have of any, else different."""
+    """New: nine of ten concepts have more of their own words than 95 % of nonsense ones of any; else different.
+
+    Args:
+        nonsense: the largest cosine of each nonsense concept.
+    """
     bound = float(np.quantile(nonsense, 1 - LEVEL))
     number = float((evidence["own"] > bound).mean())
     return Claim(
@@ -104,8 +109,9 @@ def _tables() -> tuple[pd.DataFrame, pd.DataFrame, Float[np.ndarray, " draws"]]:
     model, concepts = load_model(MODEL), read_contexts()
     words = [tokenise(concept, model.tokenizer) for concept in read_pairs()]
     arms: Mapping[str, Mapping[str, Sides]] = {
-        "SmolLM2-135M": embedding.sides(model, concepts, words),
+        ARM: embedding.sides(model, concepts, words),
         "untrained": embedding.sides(model.untrained(seed=0), concepts, words),
     }
-    trained = arms["SmolLM2-135M"]["euclidean"]
-    return embedding.summary(arms), embedding.evidence_table(trained), nonsense_cosines(model, concepts, trained)
+    trained = arms[ARM]["euclidean"]
+    nonsense = nonsense_cosines(model, concepts, trained, product="euclidean")
+    return embedding.summary(arms), embedding.evidence_table(trained), nonsense.max(axis=1)

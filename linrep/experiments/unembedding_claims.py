@@ -18,6 +18,9 @@ from linrep.llm.words import read_pairs
 from linrep.stats import MARGIN
 
 MODEL = "smollm2-135m"
+ARM = "SmolLM2-135M"
+"""Its name in the chapter's tables."""
+
 MOST = 0.9
 """The part of the concepts that has to be above its null."""
 
@@ -29,7 +32,11 @@ DEVIATIONS = 2
 def reports() -> dict[str, Mapping[str, Any]]:
     """The probe on the model, untrained, and with Gaussian rows of the same covariance, by the names of the chapter."""
     model = load_model(MODEL)
-    arms = {"SmolLM2-135M": model, "untrained": model.untrained(seed=0), "Gaussian": gaussian_unembedding(model, seed=0)}
+    arms = {
+        ARM: model,
+        "untrained": model.untrained(seed=0),
+        "Gaussian": gaussian_unembedding(model, seed=0),
+    }
     return {name: probe(each, read_pairs()) for name, each in arms.items()}
 
 
@@ -41,7 +48,7 @@ def claims(found: Mapping[str, Mapping[str, Any]] | None = None) -> list[Claim]:
     """
     found = reports() if found is None else found
     arms = arms_table(found)
-    q = within_table(found["SmolLM2-135M"], product="euclidean")["q"]
+    q = within_table(found[ARM], product="euclidean")["q"]
     return [
         within(arms, float((q <= LEVEL).mean())),
         between(arms, "euclidean"),
@@ -58,7 +65,7 @@ def within(arms: pd.DataFrame, share: float) -> Claim:
         share: of the concepts with q of at most .05.
     """
     excess = arms["within"] - arms["shuffled"]
-    number, control = (float(excess[arm, "euclidean"]) for arm in ("SmolLM2-135M", "untrained"))
+    number, control = (float(excess[arm, "euclidean"]) for arm in (ARM, "untrained"))
     return Claim(
         key="lm-within",
         statement="The steering vectors of a concept share a direction beyond what their words share.",
@@ -75,10 +82,9 @@ def within(arms: pd.DataFrame, share: float) -> Claim:
 
 def between(arms: pd.DataFrame, product: str) -> Claim:
     """Reproduced within two standard deviations of random pairs, different above by the margin, else undecided."""
-    row = arms.loc["SmolLM2-135M", product]
-    number, control = float(row["between"]), float(row["random"])
+    number, control, spread = (float(arms[name][ARM, product]) for name in ("between", "random", "random ±"))
     verdict: Word = "undecided"
-    if number <= control + DEVIATIONS * float(row["random ±"]):
+    if number <= control + DEVIATIONS * spread:
         verdict = "reproduced"
     elif number > control + MARGIN:
         verdict = "different"
@@ -104,10 +110,10 @@ def gaussian(arms: pd.DataFrame) -> Claim:
     The covariance alone makes directions of different concepts oblique when rows without meaning show half of what the
     Euclidean product adds to the causal one.
     """
-    made = arms.loc["Gaussian"]
-    real = arms["between"]["SmolLM2-135M", "euclidean"] - arms["between"]["SmolLM2-135M", "causal"]
-    number = float(made["between"]["euclidean"] - made["between"]["causal"])
-    nothing = bool(((made["within"] - made["shuffled"]).abs() < MARGIN).all())
+    between = arms["between"]
+    number, real = (float(between[arm, "euclidean"] - between[arm, "causal"]) for arm in ("Gaussian", ARM))
+    excess = (arms["within"] - arms["shuffled"]).xs("Gaussian", level="arm")
+    nothing = bool((excess.abs() < MARGIN).all())
     return Claim(
         key="lm-covariance",
         statement="What makes different concepts oblique under the Euclidean product is mostly the covariance of the "
@@ -118,6 +124,6 @@ def gaussian(arms: pd.DataFrame) -> Claim:
         measured="mean |cosine| between concepts, Euclidean less causal, Gaussian rows of the same covariance",
         number=number,
         broken="H1 in the rows' meaning: the same difference in the model itself",
-        control=float(real),
+        control=real,
         where="unembedding:sec-unembedding-controls",
     )

@@ -25,7 +25,7 @@ from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, transforms
+from linrep.llm.products import PRODUCTS, for_states, transforms
 from linrep.llm.shifts import context_states
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
@@ -71,7 +71,7 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
     found = {}
     for product, to_words in transforms(model.unembedding).items():
-        to_contexts = torch.linalg.inv(to_words) if product == "causal" else to_words
+        to_contexts = for_states(product, to_words)
         moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
         columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
         found[product] = Sides(tuple(moved), tuple(columns), matching.matching_cosines(moved, columns))

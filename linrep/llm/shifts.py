@@ -61,4 +61,5 @@ def context_states(
         cache: look in the cache folder of `linrep.llm.cache` first, and keep them there.
     """
     texts = [text for pair in pairs for text in (pair.context0, pair.context1)]
-    return model.hidden_states(texts, cache=cache).to(device="cpu", dtype=torch.float64).unflatten(0, (-1, 2))
+    states = model.hidden_states(texts, cache=cache).to(device="cpu", dtype=torch.float64)
+    return states.reshape(len(pairs), 2, -1)
