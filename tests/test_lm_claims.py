@@ -75,7 +75,7 @@ def test_aligned_needs_p_intervals_and_more_than_the_untrained_model() -> None:
     assert embedding_claims.aligned(embedding_arms(), evidence(low=[-0.01] + [0.1] * 19)).verdict == "undecided"
 
 
-@pytest.mark.parametrize(("matched", "verdict"), [(18, "reproduced"), (17, "different")])
+@pytest.mark.parametrize(("matched", "verdict"), [(18, "new"), (17, "different")])
 def test_nearest_needs_nine_of_ten(matched: int, verdict: str) -> None:
     claim = embedding_claims.nearest(embedding_arms(matched=matched), "euclidean")
     assert (claim.verdict, claim.number, claim.control) == (verdict, matched / 20, 0.05)

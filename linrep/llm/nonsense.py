@@ -65,7 +65,7 @@ def beyond_nonsense(both: Sides, cosines: Float[np.ndarray, "draws words"]) -> p
 
 
 def nearest_words(both: Sides, cosines: Float[np.ndarray, "draws words"]) -> pd.Series:
-    """The share of nonsense concepts whose largest cosine is with the words of each concept, the largest share first."""
+    """Of how many nonsense concepts, as a share, each concept's words are the nearest; the largest share first."""
     names = [each.name for each in both.words]
     found: pd.Series = pd.Series([names[column] for column in cosines.argmax(axis=1)]).value_counts(normalize=True)
     return found.rename_axis("concept").rename("share")
