@@ -39,6 +39,8 @@ class Claim:
         broken: what the control breaks, and what `control` is.
         control: the control's value of the same measure.
         where: the label of the claim's place in the book.
+        paper: the paper's value of the same measure, where it prints one.
+        low, high: the 95 % interval of `number`, where it is a mean over independent runs.
     """
 
     key: str
@@ -51,18 +53,22 @@ class Claim:
     broken: str
     control: float
     where: str
+    paper: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a word that is no verdict, and a number that is none."""
         if self.verdict not in get_args(Word):
             raise InputError(f"claim {self.key} has verdict {self.verdict!r}; allowed are {', '.join(get_args(Word))}")
-        for name in ("number", "control"):
-            if not math.isfinite(getattr(self, name)):
-                raise InputError(f"claim {self.key} has {name} {getattr(self, name)}; it must be finite")
+        for name in ("number", "control", "paper", "low", "high"):
+            value = getattr(self, name)
+            if not (value is None and name in ("paper", "low", "high")) and not math.isfinite(value):
+                raise InputError(f"claim {self.key} has {name} {value}; it must be finite")
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """What the end of a chapter shows: source, verdict, number and control of each claim."""
+    """What the end of a chapter shows: source, verdict, number and control of each claim, and the paper's value."""
     rows = [
         {
             "claim": claim.key,
@@ -70,10 +76,12 @@ def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
             "verdict": claim.verdict,
             "number": shown(claim.number),
             "control": shown(claim.control),
+            "paper": "" if claim.paper is None else shown(claim.paper),
         }
         for claim in claims
     ]
-    return pd.DataFrame(rows).set_index("claim")
+    table = pd.DataFrame(rows).set_index("claim")
+    return table if (table["paper"] != "").any() else table.drop(columns="paper")
 
 
 def shown(number: float) -> str:

@@ -52,12 +52,14 @@ def _first_line(name: str) -> str:
 
 
 def _entry(claim: Claim) -> dict[str, str]:
+    paper = {} if claim.paper is None else {"paper": shown(claim.paper)}
     return {
         "key": claim.key,
         "statement": claim.statement,
         "source": claim.source,
         "verdict": claim.verdict,
         "number": f"{shown(claim.number)} ({claim.measured})",
+        **paper,
         "control": f"{shown(claim.control)} ({claim.broken})",
         "where": claim.where,
     }

@@ -24,8 +24,13 @@ def verdict_counts(claims: Sequence[Claim]) -> pd.DataFrame:
 
 
 def papers(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims whose statement is the paper's, in their order."""
-    return [claim for claim in claims if _is_paper(claim)]
+    """The claims whose statement is the paper's, in their order; without its numbers."""
+    return [claim for claim in claims if _is_paper(claim) and claim.paper is None]
+
+
+def numbers(claims: Sequence[Claim]) -> list[Claim]:
+    """The claims that hold one of ours to a number of the paper's, in their order."""
+    return [claim for claim in claims if claim.paper is not None]
 
 
 def ours(claims: Sequence[Claim]) -> list[Claim]:
@@ -64,10 +69,17 @@ def _cells(claim: Claim) -> list[str]:
         f"{typeset(claim.statement.rstrip('.'))}. <em>{typeset(claim.source)}</em>"
         f'<div class="assumed">Assumed: {typeset(claim.hypotheses)}</div>',
         f'{escape(claim.verdict)}<div><a href="{escape(address(claim))}">{escape(chapter)}</a></div>',
-        f"<strong>{escape(shown(claim.number))}</strong><div>{typeset(claim.measured)}</div>",
+        f"<strong>{escape(shown(claim.number))}</strong>{_beside(claim)}<div>{typeset(claim.measured)}</div>",
         f"<strong>{escape(shown(claim.control))}</strong><div>{typeset(claim.broken)}</div>",
     ]
     return [f"<td>{part}</td>" for part in parts]
+
+
+def _beside(claim: Claim) -> str:
+    """The interval of the number and the paper's value, where there are any."""
+    known = [] if claim.low is None or claim.high is None else [f" [{shown(claim.low)}, {shown(claim.high)}]"]
+    known += [] if claim.paper is None else [f"<div>paper {escape(shown(claim.paper))}</div>"]
+    return "".join(known)
 
 
 def _is_paper(claim: Claim) -> bool:

@@ -130,10 +130,10 @@ def as_text(table: pd.DataFrame, *, decimals: int = 3) -> pd.DataFrame:
 def print_claims(claims: Sequence[Claim]) -> None:
     """One row for each claim; its statement, hypotheses and place are in the book's table of theorems."""
     table = Table(
-        Column("claim", no_wrap=True), "source", Column("verdict", no_wrap=True), "number", "control", "where"
+        Column("claim", no_wrap=True), "source", Column("verdict", no_wrap=True), "number", "control", "paper", "where"
     )
     for claim in claims:
-        numbers = (shown(claim.number), shown(claim.control))
+        numbers = (shown(claim.number), shown(claim.control), "" if claim.paper is None else shown(claim.paper))
         table.add_row(*(escape(text) for text in (claim.key, claim.source, claim.verdict, *numbers, claim.where)))
     Console(width=140).print(table)
 

@@ -10,7 +10,7 @@ import pytest
 
 from linrep.claims import Claim, recorded_claims
 from linrep.cli import main
-from linrep.ledger import HEADS, address, ledger_html, ours, papers, typeset, verdict_counts
+from linrep.ledger import HEADS, address, ledger_html, numbers, ours, papers, typeset, verdict_counts
 from linrep.report import as_text
 from linrep.results import read_record
 
@@ -76,7 +76,8 @@ def test_text_is_typeset() -> None:
 
 def test_every_claim_is_the_papers_or_ours_and_is_counted_once() -> None:
     claims = recorded_claims()
-    assert sorted(claim.key for claim in papers(claims) + ours(claims)) == sorted(claim.key for claim in claims)
+    parts = papers(claims) + numbers(claims) + ours(claims)
+    assert sorted(claim.key for claim in parts) == sorted(claim.key for claim in claims)
     assert len(Cells(ledger_html(claims)).rows) == len(claims) + 1
     assert verdict_counts(claims).to_numpy().sum() == len(claims)
     counts = verdict_counts([CLAIM, replace(CLAIM, source="ours", verdict="new")])

@@ -8,6 +8,7 @@ from linrep.experiments.catalogue import Size
 from linrep.results import Record
 
 CHAPTERS: tuple[str, ...] = (
+    "table_claims",
     *("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role"),
     *("spectrum_claims", "limit_claims", "causes_claims", "width_claims"),
     *("unembedding_claims", "embedding_claims"),
