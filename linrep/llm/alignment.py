@@ -1,0 +1,184 @@
+"""Contexts against words as plain data: what `linrep probe --contexts` reports.
+
+Measures, nulls and intervals are those of `linrep.llm.embedding`, with the concepts of anybody's files. A context
+concept is held to the word concept of its name. One that has none, or whose word concept has fewer than two usable
+pairs, has no own cosine and says why; its cosines with the other word concepts are in the matrix all the same.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from linrep.errors import InputError
+from linrep.llm.contexts import ContextConcept
+from linrep.llm.embedding import DRAWS, Sides, context_shifts, evidence_table, sides_of
+from linrep.llm.matching import Shifts, label_p, nearest, smallest_flip_p
+from linrep.llm.network import LanguageModel
+from linrep.llm.tsv import quoted
+from linrep.llm.usable import usable_concepts, with_vectors
+from linrep.llm.words import TokenPairs
+from linrep.results import finite_or_none
+from linrep.stats import LEVEL
+
+STILL = "both contexts have the same hidden state"
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """A context concept in a model.
+
+    Attributes:
+        concept: as it was read.
+        moved: for each of its pairs whether the hidden state moved; a pair that does not move it is dropped.
+        shifts: of the pairs that did; None for fewer than two.
+    """
+
+    concept: ContextConcept
+    moved: tuple[bool, ...]
+    shifts: Shifts | None
+
+
+def align(
+    model: LanguageModel,
+    contexts: Sequence[ContextConcept],
+    words: Sequence[TokenPairs],
+    *,
+    seed: int = 0,
+    batch: int = 16,
+) -> dict[str, Any]:
+    """Directions of contexts against directions of words, with their nulls; ready for JSON.
+
+    Args:
+        words: the tokens of the word concepts; those with fewer than two usable pairs are no columns.
+        seed: of bootstrap, sign flips and permutations.
+        batch: contexts in one pass through the network.
+
+    Returns:
+        A dictionary with these keys.
+
+        - `rows`, `columns`: names of the context concepts that could be measured and of the word concepts.
+        - `concepts`: for every context concept name, read (its pairs), repeated, kept, dropped (pairs with reasons),
+          templates (kept; pairs of one are not independent), words (usable pairs of its word concept, None without
+          one), smallest_p (the smallest that p could have been), note (why a number is missing or cannot tell).
+        - `products`: for each product `concepts`, in the order of `rows`: name, own (cosine with the word concept of
+          the same name), interval (95 %, templates and word pairs drawn anew), others (mean absolute cosine with the
+          other word concepts), nearest, matched (nearest is own), p (sign flips of templates), holm. And `cosines`, a
+          line for each row; own, others, matched: means and number over the `of` concepts with an own cosine; permuted
+          and p: the mean own cosine when labels are dealt out anew, and whether the real one is larger.
+          smallest_p: the smallest that this last p could have been, 1 of 2 with two concepts, 1 of 6 with three.
+        - `draws`: of bootstrap and permutations.
+
+    Raises:
+        InputError: no context concept has a word concept of its name, a batch below 1, a text that the model cannot
+            read, a singular covariance.
+    """
+    if batch < 1:
+        raise InputError(f"batch is {batch}; at least 1 is needed")
+    columns = usable_concepts([with_vectors(each, model.unembedding) for each in words])
+    require_shared([each.name for each in contexts], [each.name for each in columns])
+    moves = [_moves(*each) for each in zip(contexts, context_shifts(model, contexts, batch=batch), strict=True)]
+    rows = [each.shifts for each in moves if each.shifts is not None]
+    require_shared([each.name for each in rows], [each.name for each in columns])
+    products = sides_of(rows, model.unembedding, columns)
+    kept = {each.name: len(each.pairs) for each in columns}
+    return {
+        "rows": [each.name for each in rows],
+        "columns": list(kept),
+        "concepts": [_concept(each, kept.get(each.concept.name)) for each in moves],
+        "products": {product: _product(both, seed) for product, both in products.items()},
+        "draws": DRAWS,
+    }
+
+
+def require_shared(contexts: Sequence[str], words: Sequence[str]) -> None:
+    """Refuse contexts and words that have no concept in common.
+
+    Raises:
+        InputError: names some of both.
+    """
+    if not set(contexts) & set(words):
+        some = [", ".join([*map(quoted, names[:3]), *["..."][: len(names[3:])]]) for names in (contexts, words)]
+        raise InputError(
+            f"no context concept ({some[0] or 'none can be measured'}) has a word concept of its name with 2 usable "
+            f"pairs ({some[1]}); name them alike"
+        )
+
+
+def _moves(concept: ContextConcept, shifts: Shifts) -> Moves:
+    """Leave out the pairs that do not move the hidden state: what they differ in is nothing to this model."""
+    moved = (shifts.vectors != 0).any(dim=1)
+    if int(moved.sum()) < 2:
+        return Moves(concept, tuple(moved.tolist()), None)
+    left = Shifts(shifts.name, shifts.vectors[moved], shifts.clusters[moved.numpy()])
+    return Moves(concept, tuple(moved.tolist()), left)
+
+
+def _concept(moves: Moves, words: int | None) -> dict[str, Any]:
+    """What became of a context concept's pairs."""
+    concept, shifts = moves.concept, moves.shifts
+    templates = 0 if shifts is None else len(np.unique(shifts.clusters))
+    lost = [pair for pair, moved in zip(concept.pairs, moves.moved, strict=True) if not moved]
+    floor = None if words is None or shifts is None else smallest_flip_p(templates)
+    return {
+        "name": concept.name,
+        "read": len(concept.pairs) + concept.repeated,
+        "repeated": concept.repeated,
+        "kept": len(concept.pairs) - len(lost),
+        "dropped": [{"pair": [pair.context0, pair.context1], "reason": STILL} for pair in lost],
+        "templates": templates,
+        "words": words,
+        "smallest_p": floor,
+        "note": _note(shifts, templates, words, floor),
+    }
+
+
+def _note(shifts: Shifts | None, templates: int, words: int | None, floor: float | None) -> str | None:
+    if shifts is None:
+        return "too few pairs for a number: fewer than 2 move the hidden state"
+    if words is None:
+        return "no word concept of this name has 2 usable pairs"
+    if floor is not None and floor > LEVEL:
+        return (
+            f"too few pairs to tell: with {templates} template(s) no p can be below {floor:.3f}, and the level is "
+            f"{LEVEL}; each pair of a file of yours is a template"
+        )
+    return None
+
+
+def _product(both: Sides, seed: int) -> dict[str, Any]:
+    """One product: a line for each row, the matrix, and what labels dealt out anew would give."""
+    names = [each.name for each in both.words]
+    matched = [row for row, each in enumerate(both.contexts) if each.name in names]
+    part = Sides(tuple(both.contexts[row] for row in matched), both.words, both.cosines[matched])
+    table = evidence_table(part, seed=seed)
+    near = nearest(both.cosines)
+    evidence: dict[Any, dict[str, Any]] = table.to_dict("index")
+    lines = []
+    for row, contexts in enumerate(both.contexts):
+        line: dict[str, Any] = {
+            "name": contexts.name,
+            **dict.fromkeys(("own", "interval", "others", "nearest", "matched", "p", "holm")),
+        }
+        line |= {"nearest": names[near[row]], "others": float(np.abs(both.cosines[row]).mean())}
+        if contexts.name in evidence:
+            found = evidence[contexts.name]
+            line |= {key: float(found[key]) for key in ("own", "p", "holm")}
+            line |= {"interval": [float(found["low"]), float(found["high"])], "matched": bool(found["matched"])}
+            line |= {"others": finite_or_none(float(found["others"]))}
+        lines.append(line)
+    square = part.cosines[:, part.own]
+    permuted, p = label_p(square, draws=DRAWS, seed=seed) if len(matched) > 1 else (None, None)
+    return {
+        "concepts": lines,
+        "cosines": both.cosines.tolist(),
+        "own": float(table["own"].mean()),
+        "others": finite_or_none(float(table["others"].mean())),
+        "matched": int(table["matched"].sum()),
+        "of": len(table),
+        "permuted": permuted,
+        "p": p,
+        "smallest_p": None if p is None else max(1 / math.factorial(len(matched)), 1 / (1 + DRAWS)),
+    }
