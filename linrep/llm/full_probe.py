@@ -15,6 +15,9 @@ from linrep.llm.probe import measure
 from linrep.llm.states import SHOW_AFTER
 from linrep.llm.words import TokenPairs, WordPairs, tokenise
 
+MOST_SEED = 2**63 - 1
+"""The largest that torch takes."""
+
 
 def full_probe(
     model: Unembedding,
@@ -44,8 +47,10 @@ def full_probe(
         `linrep.llm.alignment.align` gives; with the control also `untrained`, all of this for the untrained model.
 
     Raises:
-        InputError: as these do; contexts or the control asked of an unembedding alone.
+        InputError: as these do; contexts or the control asked of an unembedding alone; a seed that torch does not take.
     """
+    if untrained and seed > MOST_SEED:
+        raise InputError(f"seed is {seed}; up to {MOST_SEED} is allowed for random weights")
     words = [tokenise(concept, model.tokenizer) for concept in concepts]
 
     def of(each: Unembedding) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def _measured(
     batch: int,
     progress: bool,
 ) -> dict[str, Any]:
-    with _bar(model.name, shown=progress) as report:
+    with _bar(model.name, len(words), shown=progress) as report:
         found = measure(model.unembedding, words, shuffles=shuffles, seed=seed, progress=report)
     found = {"model": model.name, "hidden_size": model.hidden_size, **found}
     if contexts is not None:
@@ -82,9 +87,10 @@ def _whole(model: Unembedding) -> LanguageModel:
 
 
 @contextmanager
-def _bar(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+def _bar(label: str, total: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal that counts concepts; gives the function that moves it."""
-    with tqdm(desc=label, unit="concept", delay=SHOW_AFTER, disable=None if shown else True, leave=False) as bar:
+    hidden = None if shown else True  # None: tqdm asks whether stderr is a terminal
+    with tqdm(desc=label, total=total, unit="concept", delay=SHOW_AFTER, disable=hidden, leave=False) as bar:
 
         def moved(done: int, total: int) -> None:
             bar.total = total

@@ -23,14 +23,16 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: .4rem 0 .6rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 p, li { max-width: 44rem; }
 code { font: .92em ui-monospace, monospace; background: var(--shade); padding: .1em .3em; border-radius: 3px; }
-.box { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; margin: .8rem 0; }
+.box { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; margin: 0 0 1rem; }
 .box:focus-visible, summary:focus-visible { outline: 3px solid #4a90d9; outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums;
   overflow-wrap: normal; }
-caption { text-align: left; color: var(--faint); padding: .5rem .7rem; }
+.caption { color: var(--faint); font-size: .9rem; margin: 1.2rem 0 .4rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { background: var(--shade); vertical-align: bottom; }
-th[scope=row], td.text { text-align: left; }
+th[scope=row], .text { text-align: left; }
+th:first-child { position: sticky; left: 0; background: var(--ground); text-align: left; }
+thead th:first-child { background: var(--shade); }
 td.text { white-space: normal; min-width: 14rem; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; padding: .4rem; }
@@ -81,11 +83,14 @@ def folded(summary: str, part: str) -> str:
 
 def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """A table that scrolls sideways in a box of its own; the first cell of each row is its head."""
-    head = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in columns)
+    head = "".join(
+        f'<th scope="col"{" class=text" if column.words else ""}>{escape(column.head)}</th>' for column in columns
+    )
     body = "\n".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
     return (
+        f'<p class="caption">{escape(caption)}</p>\n'
         f'<div class="box" role="region" tabindex="0" aria-label="{escape(caption)}">\n<table>\n'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )
 
 

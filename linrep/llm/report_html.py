@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from linrep.llm.drawings import Drawing
+from linrep.llm.drawings import MOST_DRAWN, Drawing
 from linrep.llm.html_parts import Column, bullets, drawing, folded, page, paragraph, section, table
-from linrep.llm.products import PRODUCTS
+from linrep.llm.products import LABELS, PRODUCTS
 from linrep.llm.summary import arms_table
 from linrep.llm.tsv import plain
 from linrep.results import Record
@@ -49,8 +49,15 @@ def report_html(record: Record, drawn: Sequence[Drawing], *, command: str) -> st
         parts.append(_alignment(found["alignment"], figures))
     if "untrained" in found:
         parts.append(_untrained(found))
+    if len(drawn) < _expected(found):
+        parts.append(paragraph(f"Figures of more than {MOST_DRAWN} concepts are left out: too many to draw."))
     parts += [_dropped(found), _limits(found), _provenance(record, command)]
     return page(f"Concepts in {plain(found['model'])}", parts)
+
+
+def _expected(found: Mapping[str, Any]) -> int:
+    """The number of figures when there are not too many concepts."""
+    return (2 if len(found["measured"]) > 1 else 1) + (2 if "alignment" in found else 0)
 
 
 def _measured(found: Mapping[str, Any]) -> str:
@@ -74,7 +81,7 @@ def _measured(found: Mapping[str, Any]) -> str:
 
 
 def _within(found: Mapping[str, Any], figures: Mapping[str, str]) -> str:
-    heads = [f"{product} {part}" for product in PRODUCTS for part in ("cosine ± s.e.", "shuffled", "q")]
+    heads = [f"{LABELS[product]} {part}" for product in PRODUCTS for part in ("cosine ± s.e.", "shuffled", "q")]
     columns = [Column("concept"), Column("kept"), Column("dropped"), *map(Column, heads), Column("note", words=True)]
     rows = []
     for concept in found["concepts"]:
@@ -105,7 +112,7 @@ def _between(found: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     for product in PRODUCTS:
         random = found["between_random"][product]
         spread = f"{number(random['mean'])} ± {number(random['sd'])}"
-        rows.append([product, number(found["between"][product]), spread])
+        rows.append([LABELS[product], number(found["between"][product]), spread])
     caption = (
         "Mean absolute cosine between the directions of different concepts; random pairs: the same for as many random "
         f"pairs of the same words, mean and standard deviation over {found['draws']} draws."
@@ -116,7 +123,9 @@ def _between(found: Mapping[str, Any], figures: Mapping[str, str]) -> str:
 
 def _alignment(alignment: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     parts = [_alignment_means(alignment), figures.get("own-and-others", "")]
-    parts += [_alignment_table(alignment, product) for product in PRODUCTS]
+    tables = {product: _alignment_table(alignment, product) for product in PRODUCTS}
+    parts.append(tables.pop("euclidean"))
+    parts += [folded(f"The same under the {LABELS[product]} product", table) for product, table in tables.items()]
     return section("Contexts against words", [*parts, figures.get("contexts-and-words", "")])
 
 
@@ -125,7 +134,7 @@ def _alignment_means(alignment: Mapping[str, Any]) -> str:
     for product in PRODUCTS:
         found = alignment["products"][product]
         numbers = [number(found["own"]), number(found["permuted"]), chance(found["p"]), number(found["others"])]
-        rows.append([product, *numbers, f"{found['matched']} of {found['of']}"])
+        rows.append([LABELS[product], *numbers, f"{found['matched']} of {found['of']}"])
     smallest = alignment["products"]["euclidean"]["smallest_p"]
     floor = (
         "" if smallest is None else f" (it cannot be below {chance(smallest).removeprefix('< ')} with so many concepts)"
@@ -152,7 +161,9 @@ def _alignment_table(alignment: Mapping[str, Any], product: str) -> str:
     heads = ("concept", "pairs kept", "word pairs", "own", "95 % interval", "p", "Holm", "others")
     columns = [*map(Column, heads), Column("nearest words"), Column("note", words=True)]
     return table(
-        f"Each context concept, {product}. p by sign flips, one-sided; Holm: adjusted for their number.", columns, rows
+        f"Each context concept, {LABELS[product]} product. p: by sign flips, one-sided; Holm: adjusted for number.",
+        columns,
+        rows,
     )
 
 
@@ -165,7 +176,7 @@ def _untrained(found: Mapping[str, Any]) -> str:
         report = found if arm == "trained" else control
         own = report["alignment"]["products"][product] if "alignment" in report else None
         last = [] if own is None else [number(own["own"]), f"{own['matched']} of {own['of']}"]
-        rows.append([f"{arm}, {product}", *map(number, values), line["significant"], *last])
+        rows.append([f"{arm}, {LABELS[product]}", *map(number, values), line["significant"], *last])
     heads = ["model, product", "within", "shuffled", "between", "random pairs", "q ≤ 0.05"]
     heads += ["contexts, own", "matched"] if "alignment" in found else []
     caption = f"The same measures on {plain(control['model'])}: what tokens, words and dimensions give by themselves."
@@ -196,7 +207,8 @@ def _limits(found: Mapping[str, Any]) -> str:
 
 
 def _provenance(record: Record, command: str) -> str:
-    rows = [[key, str(value)] for key, value in record.config.items() if value is not None]
+    said = {key: {"True": "yes", "False": "no"}.get(str(value), str(value)) for key, value in record.config.items()}
+    rows = [[key, text] for key, text in said.items() if record.config[key] is not None]
     rows += [["seed", ", ".join(map(str, record.seeds))], ["linrep", record.version], ["command", command]]
     rows += [["seconds", str(record.seconds)], ["commit", str(record.provenance.get("commit") or NONE)]]
     libraries = ", ".join(f"{name} {version}" for name, version in record.provenance.get("libraries", {}).items())
