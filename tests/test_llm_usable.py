@@ -119,15 +119,21 @@ def test_the_smallest_p_of_sign_flips_is_reached_by_shifts_along_the_words(clust
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = rows(40), rows(40, seed=1)
     orders = shuffled_orders(np.zeros((40, 40), dtype=bool), 30, generator=np.random.default_rng(0))
-    same = second.clone()
-    same[3] = first[7]
-    whole = coinciding(first, same), shuffled_cosines(first, second, orders)
+    whole = shuffled_cosines(first, second, orders)
     monkeypatch.setattr(nulls, "_BLOCK", 3 * 40)
-    assert np.array_equal(coinciding(first, same), whole[0])
-    assert np.argwhere(whole[0]).tolist() == [[7, 3]]
-    assert shuffled_cosines(first, second, orders) == pytest.approx(whole[1], abs=1e-14)
+    assert shuffled_cosines(first, second, orders) == pytest.approx(whole, abs=1e-14)
     expected = [float(mean_cosine(first - second[order])) for order in orders]
-    assert whole[1] == pytest.approx(np.array(expected), abs=1e-12)
+    assert whole == pytest.approx(np.array(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_coinciding_words_are_those_whose_vectors_are_equal_but_for_rounding(size: float) -> None:
+    first, second = rows(40) * size, rows(40, seed=1) * size
+    second[3] = first[7] * (1 + 1e-9)
+    second[4] = second[9] = first[7]
+    second[5] = first[8] * (1 + 1e-3)
+    second[6] = 0
+    assert np.argwhere(coinciding(first, second)).tolist() == [[7, 3], [7, 4], [7, 9]]
 
 
 def test_too_many_pairs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

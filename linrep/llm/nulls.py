@@ -14,7 +14,7 @@ SAME = 1e-12
 """Two vectors are the same when their squared distance is at most this share of their squared lengths."""
 
 _BLOCK = 2**23
-"""Numbers that are held at once, of the random pairs and of the products of two words: 64 MB."""
+"""Numbers that are held at once, of the random pairs and of the products of words: 64 MB."""
 
 
 def coinciding(
@@ -22,13 +22,18 @@ def coinciding(
 ) -> Bool[np.ndarray, "pairs pairs"]:
     """Entry (i, j): first word i and second word j have the same vector, so that they must not become a pair.
 
-    As many bytes as entries; the products are held a block at a time.
+    Equal vectors have equal projections, so that only words that lie together on one axis are compared.
     """
-    found = np.empty((len(first), len(second)), dtype=bool)
-    squares = second.square().sum(dim=1)
-    for rows in _blocks(len(first), len(second)):
-        lengths = first[rows].square().sum(dim=1)[:, None] + squares
-        found[rows] = (lengths - 2 * first[rows] @ second.T <= SAME * lengths).numpy()
+    axis = torch.randn(first.shape[1], dtype=first.dtype, generator=torch.Generator().manual_seed(0))
+    lengths = [side.square().sum(dim=1) for side in (first, second)]
+    slack = axis.norm() * (SAME * (lengths[0].max() + lengths[1].max())).sqrt()  # |(x − y)·axis| ≤ |x − y||axis|
+    along, (places, order) = first @ axis, torch.sort(second @ axis)
+    starts, ends = torch.searchsorted(places, along - slack), torch.searchsorted(places, along + slack, right=True)
+    found = np.zeros((len(first), len(second)), dtype=bool)
+    for row in torch.nonzero(ends > starts).flatten().tolist():
+        near = order[starts[row] : ends[row]]
+        apart = (second[near] - first[row]).square().sum(dim=1)
+        found[row, near.numpy()] = (apart <= SAME * (lengths[0][row] + lengths[1][near])).numpy()
     return found
 
 
