@@ -94,7 +94,8 @@ def _untrained(found: Mapping[str, Any]) -> Table:
     arms = {"trained": found, "untrained": found["untrained"]}
     heads = ["within", "shuffled", "between", "random", *(["own", "nearest"] if "alignment" in found else [])]
     table = _table("Beside the untrained model, means", "model, product", *heads)
-    for (arm, product), line in arms_table(arms).iterrows():
+    rows = arms_table(arms)
+    for (arm, product), line in zip(rows.index, rows.to_dict("records"), strict=True):
         numbers = [_number(line[key]) for key in ("within", "shuffled", "between", "random")]
         own = arms[arm]["alignment"]["products"][product] if "alignment" in found else None
         last = [] if own is None else [_number(own["own"]), f"{own['matched']} of {own['of']}"]

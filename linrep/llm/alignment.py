@@ -155,7 +155,7 @@ def _product(both: Sides, seed: int) -> dict[str, Any]:
     part = Sides(tuple(both.contexts[row] for row in matched), both.words, both.cosines[matched])
     table = evidence_table(part, seed=seed)
     near = nearest(both.cosines)
-    evidence: dict[Any, dict[str, Any]] = table.to_dict("index")
+    evidence = dict(zip(table.index, table.to_dict("records"), strict=True))
     lines = []
     for row, contexts in enumerate(both.contexts):
         line: dict[str, Any] = {
