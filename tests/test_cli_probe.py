@@ -137,7 +137,7 @@ def test_contexts_that_the_model_does_not_tell_apart_are_dropped_with_the_reason
     found = record(capsys, "--model", model, "--pairs", pairs, "--contexts", contexts_file(tmp_path, texts))
     (concept,) = found["alignment"]["concepts"]
     assert (concept["read"], concept["kept"], concept["templates"]) == (3, 2, 2)
-    assert concept["dropped"] == [{"pair": ["a Ж", "a Ю"], "reason": "both contexts have the same hidden state"}]
+    assert concept["dropped"] == [{"pair": ["a Ж", "a Ю"], "reason": "both contexts are the same tokens"}]
 
 
 def test_the_untrained_model_is_measured_alike(model: str, tmp_path: Path, capsys) -> None:
@@ -225,6 +225,7 @@ NOT_TAKEN: dict[str, tuple[str | bytes, str]] = {
     "UTF-16": ("king\tqueen\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
     "UTF-16 without a mark": ("king\tqueen\n".encode("utf-16-le"), "line 1: a NUL character"),
     "a NUL": (b"king\tqueen\nma\0n\twoman\n", "line 2: a NUL character; the file must be UTF-8 text"),
+    "a circle": ("king\tqueen\nqueen\tman\nman\tking\n", "the pairs of the concept gender run in circles"),
     "all dropped": ("bull\tcow\nox\tbee\n", "gender keeps 0 of 2 ('bull' is"),
 }
 

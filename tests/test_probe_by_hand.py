@@ -119,6 +119,7 @@ def test_a_tiny_model_agrees_with_numpy(tied: bool, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 @needs_model
 def test_smollm2_agrees_with_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = converted_folder(SMOLLM)

@@ -13,32 +13,36 @@ from typing import Any
 import numpy as np
 
 from linrep.errors import InputError
-from linrep.llm.contexts import ContextConcept
+from linrep.llm.contexts import ContextConcept, ContextPair
 from linrep.llm.embedding import DRAWS, Sides, context_shifts, evidence_table, sides_of
-from linrep.llm.matching import Shifts, label_p, nearest, smallest_flip_p
+from linrep.llm.matching import label_p, nearest, smallest_flip_p
 from linrep.llm.network import LanguageModel
+from linrep.llm.tokens import context_ids
 from linrep.llm.tsv import quoted
 from linrep.llm.usable import usable_concepts, with_vectors
 from linrep.llm.words import TokenPairs
 from linrep.results import finite_or_none
 from linrep.stats import LEVEL
 
-STILL = "both contexts have the same hidden state"
+SAME_TOKENS = "both contexts are the same tokens"
 
 
-@dataclass(frozen=True, eq=False)
-class Moves:
-    """A context concept in a model.
+@dataclass(frozen=True)
+class Told:
+    """A context concept, and which of its pairs a model can tell apart.
 
     Attributes:
-        concept: as it was read.
-        moved: for each of its pairs whether the hidden state moved; a pair that does not move it is dropped.
-        shifts: of the pairs that did; None for fewer than two.
+        pairs: whose two contexts differ in their tokens. lost: the others.
     """
 
     concept: ContextConcept
-    moved: tuple[bool, ...]
-    shifts: Shifts | None
+    pairs: tuple[ContextPair, ...]
+    lost: tuple[ContextPair, ...]
+
+    @property
+    def templates(self) -> int:
+        """Independent parts: pairs of one template are not."""
+        return len({pair.template for pair in self.pairs})
 
 
 def align(
@@ -79,15 +83,16 @@ def align(
         raise InputError(f"batch is {batch}; at least 1 is needed")
     columns = usable_concepts([with_vectors(each, model.unembedding) for each in words])
     require_shared([each.name for each in contexts], [each.name for each in columns])
-    moves = [_moves(*each) for each in zip(contexts, context_shifts(model, contexts, batch=batch), strict=True)]
-    rows = [each.shifts for each in moves if each.shifts is not None]
-    require_shared([each.name for each in rows], [each.name for each in columns])
+    told = [_told(concept, model.tokenizer) for concept in contexts]
+    measured = [ContextConcept(each.concept.name, each.pairs) for each in told if len(each.pairs) > 1]
+    require_shared([each.name for each in measured], [each.name for each in columns])
+    rows = context_shifts(model, measured, batch=batch)
     products = sides_of(rows, model.unembedding, columns)
     kept = {each.name: len(each.pairs) for each in columns}
     return {
         "rows": [each.name for each in rows],
         "columns": list(kept),
-        "concepts": [_concept(each, kept.get(each.concept.name)) for each in moves],
+        "concepts": [_concept(each, kept.get(each.concept.name)) for each in told],
         "products": {product: _product(both, seed) for product, both in products.items()},
         "draws": DRAWS,
     }
@@ -107,42 +112,39 @@ def require_shared(contexts: Sequence[str], words: Sequence[str]) -> None:
         )
 
 
-def _moves(concept: ContextConcept, shifts: Shifts) -> Moves:
-    """Leave out the pairs that do not move the hidden state: what they differ in is nothing to this model."""
-    moved = (shifts.vectors != 0).any(dim=1)
-    if int(moved.sum()) < 2:
-        return Moves(concept, tuple(moved.tolist()), None)
-    left = Shifts(shifts.name, shifts.vectors[moved], shifts.clusters[moved.numpy()])
-    return Moves(concept, tuple(moved.tolist()), left)
+def _told(concept: ContextConcept, tokenizer: Any) -> Told:
+    """Leave out the pairs whose contexts are the same to the model: what they differ in, its tokenizer drops."""
+    sides = [[pair.context0 for pair in concept.pairs], [pair.context1 for pair in concept.pairs]]
+    ids = zip(*(context_ids(tokenizer, side) for side in sides), strict=True)
+    apart = [zero != one for zero, one in ids]
+    pairs = tuple(pair for pair, differs in zip(concept.pairs, apart, strict=True) if differs)
+    return Told(concept, pairs, tuple(pair for pair, differs in zip(concept.pairs, apart, strict=True) if not differs))
 
 
-def _concept(moves: Moves, words: int | None) -> dict[str, Any]:
+def _concept(told: Told, words: int | None) -> dict[str, Any]:
     """What became of a context concept's pairs."""
-    concept, shifts = moves.concept, moves.shifts
-    templates = 0 if shifts is None else len(np.unique(shifts.clusters))
-    lost = [pair for pair, moved in zip(concept.pairs, moves.moved, strict=True) if not moved]
-    floor = None if words is None or shifts is None else smallest_flip_p(templates)
+    floor = None if words is None or len(told.pairs) < 2 else smallest_flip_p(told.templates)
     return {
-        "name": concept.name,
-        "read": len(concept.pairs) + concept.repeated,
-        "repeated": concept.repeated,
-        "kept": len(concept.pairs) - len(lost),
-        "dropped": [{"pair": [pair.context0, pair.context1], "reason": STILL} for pair in lost],
-        "templates": templates,
+        "name": told.concept.name,
+        "read": len(told.concept.pairs) + told.concept.repeated,
+        "repeated": told.concept.repeated,
+        "kept": len(told.pairs),
+        "dropped": [{"pair": [pair.context0, pair.context1], "reason": SAME_TOKENS} for pair in told.lost],
+        "templates": told.templates,
         "words": words,
         "smallest_p": floor,
-        "note": _note(shifts, templates, words, floor),
+        "note": _note(told, words, floor),
     }
 
 
-def _note(shifts: Shifts | None, templates: int, words: int | None, floor: float | None) -> str | None:
-    if shifts is None:
-        return "too few pairs for a number: fewer than 2 move the hidden state"
+def _note(told: Told, words: int | None, floor: float | None) -> str | None:
+    if len(told.pairs) < 2:
+        return f"too few pairs for a number: the model tells {len(told.pairs)} apart, and 2 are needed"
     if words is None:
         return "no word concept of this name has 2 usable pairs"
     if floor is not None and floor > LEVEL:
         return (
-            f"too few pairs to tell: with {templates} template(s) no p can be below {floor:.3f}, and the level is "
+            f"too few pairs to tell: with {told.templates} template(s) no p can be below {floor:.3f}, and the level is "
             f"{LEVEL}; each pair of a file of yours is a template"
         )
     return None

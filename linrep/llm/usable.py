@@ -36,7 +36,7 @@ def usable_concepts(concepts: Sequence[TokenPairs]) -> list[TokenPairs]:
     """Those with the two pairs that a cosine needs.
 
     Raises:
-        InputError: there is none, or one has more than `MOST_PAIRS` pairs.
+        InputError: there is none; one has more than `MOST_PAIRS` pairs, or pairs in circles, whose mean is zero.
     """
     usable = [concept for concept in concepts if len(concept.pairs) > 1]
     if not usable:
@@ -45,6 +45,10 @@ def usable_concepts(concepts: Sequence[TokenPairs]) -> list[TokenPairs]:
         if (count := len(concept.pairs)) > MOST_PAIRS:
             raise InputError(
                 f"the concept {concept.name} has {count:,} usable pairs; at most {MOST_PAIRS:,} are allowed"
+            )
+        if np.array_equal(*(np.sort(column) for column in concept.pairs.T)):
+            raise InputError(
+                f"the pairs of the concept {concept.name} run in circles: their mean is zero, no direction"
             )
     return usable
 
