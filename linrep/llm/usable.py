@@ -46,9 +46,10 @@ def usable_concepts(concepts: Sequence[TokenPairs]) -> list[TokenPairs]:
             raise InputError(
                 f"the concept {concept.name} has {count:,} usable pairs; at most {MOST_PAIRS:,} are allowed"
             )
-        if np.array_equal(*(np.sort(column) for column in concept.pairs.T)):
+        ones, zeros = np.sort(concept.pairs, axis=0).T
+        if np.array_equal(ones, zeros):
             raise InputError(
-                f"the pairs of the concept {concept.name} run in circles: their mean is zero, no direction"
+                f"the pairs of the concept {concept.name} run in circles: their mean, its direction, is zero"
             )
     return usable
 
