@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,9 @@ def probe_command(
     _draw(record, html, figures)
     if json is None:
         print_probe(found)
+        for place in (html, figures):
+            if place is not None and place.exists():
+                print(f"written: {_text(place)}")
     else:
         emit(record, json)
 
@@ -109,12 +113,14 @@ def _draw(record: "Record", html: Path | None, figures: Path | None) -> None:
     if html is None and figures is None:
         return
     from linrep.files import replacing, write_together
-    from linrep.llm.drawings import drawings, files
+    from linrep.llm.drawings import MOST_DRAWN, drawings, files
     from linrep.llm.report_html import report_html
 
     drawn = drawings(record.body)
-    if figures is not None:
+    if figures is not None and drawn:
         write_together(figures, files(drawn))
+    elif figures is not None:
+        print(f"linrep: warning: no figure: more than {MOST_DRAWN} concepts are too many to draw", file=sys.stderr)
     if html is not None:
         page = report_html(record, drawn, command=_command(record.config, record.seeds[0]))
         with replacing(html) as part:

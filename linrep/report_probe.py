@@ -35,9 +35,9 @@ def _table(title: str, name: str, *heads: str) -> Table:
     columns = []
     for head in heads:
         widest = max(4 if head == "kept" else 6, *map(len, head.split(" ")))
-        columns.append(Column(head.replace(" ", "\n"), min_width=widest))
+        columns.append(Column(head.replace(" ", "\n"), min_width=widest, no_wrap=head != "nearest"))
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False, "title_justify": "left"}
-    return Table(Column(name, no_wrap=True), *columns, title=title, **look)
+    return Table(Column(name, overflow="ellipsis"), *columns, title=title, **look)
 
 
 def _within(found: Mapping[str, Any]) -> Table:

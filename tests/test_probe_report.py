@@ -157,7 +157,12 @@ def test_many_concepts_have_tables_and_no_figures(model: str, tmp_path: Path, mo
     monkeypatch.setattr(drawings, "MOST_DRAWN", 1)
     html = tmp_path / "p.html"
     pairs = pairs_folder(tmp_path, gender=GENDER, age=AGE)
-    assert run(capsys, "--model", model, "--pairs", pairs, "--html", str(html))[0] == 0
+    given = ("--model", model, "--pairs", pairs, "--html", str(html), "--figures", str(tmp_path / "f"))
+    status, out, err = run(capsys, *given)
+    assert (status, err.count("\n")) == (0, 1)
+    assert "no figure: more than 1 concepts are too many to draw" in err
+    assert out.endswith(f"written: {html}\n")
+    assert not (tmp_path / "f").exists()
     made = Page(html.read_text("utf-8"))
     assert made.all("img") == []
     assert "too many to draw" in made.text
@@ -259,3 +264,12 @@ def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], 
     assert {url.partition(":")[0] for url in asked} - {"data"} == {"file"}
     assert grounds["light"][0] > 200 > 100 > grounds["light"][1]
     assert grounds["dark"][0] < 60 < 180 < grounds["dark"][1]
+
+
+@pytest.mark.parametrize("name", ["x", "a very long name of a concept that goes on and on"])
+def test_figures_have_room_for_few_concepts_and_long_names(model: str, name: str, tmp_path: Path, capsys) -> None:
+    pairs = pairs_folder(tmp_path, **{name: GENDER, "age": AGE})
+    texts = contexts_file(tmp_path, f"{name}\ta king\ta queen\n{name}\ta man\ta woman\n")
+    given = ("--model", model, "--pairs", pairs, "--contexts", texts, "--figures", str(tmp_path / "f"))
+    status, _, err = run(capsys, *given)
+    assert (status, err) == (0, "")  # matplotlib warns when the axes have no room

@@ -63,6 +63,7 @@ def picture(figure: Figure, kind: str) -> bytes:
     The same figure always gives the same bytes. A sign that the font lacks is a box in png.
     """
     options: dict[str, Any] = {"dpi": 150} if kind == "png" else {"metadata": {"Date": None}}
+    options |= {"bbox_inches": "tight", "pad_inches": 0.1}  # no name is cut, however long
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "linrep", "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
