@@ -133,17 +133,27 @@ def _run(
 
 
 @app.command("claims")
-def _claims(json: JsonFile = None, version: Version = False) -> None:
-    """The ledger: every claim on theory and on wide spaces with its verdict, number and control."""
+def _claims(
+    json: JsonFile = None,
+    codecheck: Annotated[Path | None, typer.Option(metavar="FILE", help="Write codecheck.yml.")] = None,
+    version: Version = False,
+) -> None:
+    """The ledger: every claim on theory, wide spaces and language models with its verdict, number and control."""
     from linrep.claims import RECORD, recorded_claims
+    from linrep.codecheck import codecheck as as_yaml
+    from linrep.files import check_target, replacing
     from linrep.report import print_claims
     from linrep.results import read_record, results_folder
 
-    if json is None:
-        print_claims(recorded_claims())
-    else:
-        check_targets(json)
+    check_targets(json)
+    if codecheck is not None:
+        check_target(codecheck, "--codecheck")
+        with replacing(codecheck) as part:
+            part.write_text(as_yaml(recorded_claims()), encoding="utf-8")
+    if json is not None:
         emit(read_record(results_folder() / f"{RECORD}.json"), json)
+    elif codecheck is None:
+        print_claims(recorded_claims())
 
 
 app.command("probe")(probe_command)

@@ -105,7 +105,9 @@ def incomplete(size: Size) -> Record:
     smoke = size == "smoke"
     seeds, clock = range(2 if smoke else FEWER), CLOCKS[0] if smoke else EARLIER
     cells = [("figure6", "m = 7, k = 6")] if smoke else list(VARIANTS)
-    named: dict[tuple[str, str, str], list[Task]] = {}
+    planned = [] if smoke else [pace_task(fields, horizon=CLOCKS[-1]) for fields in _edgeless().values()]
+    halves = {} if smoke else _half_steps()
+    named = {(name, cell, "half the step"): tasks for (name, cell), tasks in halves.items()}  # the dear ones first
     for name, cell in cells:
         step_size = recorded_cell(name, cell)["step_size"]
         for variant, change in VARIANTS[name, cell].items():
@@ -115,9 +117,8 @@ def incomplete(size: Size) -> Record:
         fields = {**CELLS[name][cell], "optimizer": "sgd"}
         end = CLOCKS[0] if smoke else SGD_CLOCKS[name, cell]
         named[name, cell, "sgd"] = _tasks(fields, step_size=0.1, clock=end, seeds=seeds)
-    risen = {} if smoke else _half_steps()
-    named |= {(name, cell, "half the step"): tasks for (name, cell), tasks in risen.items()}
-    runs = iter(_done("incomplete", [task for tasks in named.values() for task in tasks], size=size))
+    runs = iter(_done("incomplete", [*planned, *(task for tasks in named.values() for task in tasks)], size=size))
+    paces = [next(runs) for _ in planned]
     varied, sampled, halved = [], [], []
     for (name, cell, variant), tasks in named.items():
         rows = frame([next(runs) for _ in tasks])
@@ -128,7 +129,7 @@ def incomplete(size: Size) -> Record:
             halved += [{**row, **line} for line in json_rows(rows[rows["clock"] == rows["clock"].max()])]
         else:
             varied += [{**row, **line} for line in json_rows(rows[rows["clock"] == clock])]
-    body = {"per_seed": varied, "sgd": sampled, "halved": halved} | ({} if smoke else _without_edges())
+    body = {"per_seed": varied, "sgd": sampled, "halved": halved} | ({} if smoke else _without_edges(paces))
     return Record("incomplete", {"clock": clock}, tuple(seeds), "per_seed", body, _since(began))
 
 
@@ -146,16 +147,19 @@ def _half_steps() -> dict[tuple[str, str], list[Task]]:
     return found
 
 
-def _without_edges() -> dict[str, list[dict[str, Any]]]:
+def _edgeless() -> dict[str, Fields]:
+    """The cells that are followed on independent concepts."""
+    return {cell: {**CELLS["figure6"][cell], "edges": 0.0} for cell in WITHOUT_EDGES}
+
+
+def _without_edges(paces: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Two cells of Figure 6 on independent concepts: the same seeds, paces of their own."""
-    fields = {cell: {**CELLS["figure6"][cell], "edges": 0.0} for cell in WITHOUT_EDGES}
-    planned = [pace_task(each, horizon=CLOCKS[-1]) for each in fields.values()]
-    paces = dict(zip(fields, _done("incomplete", planned, label="paces"), strict=True))
     rows = []
-    for cell, each in fields.items():
-        tasks = _tasks(each, step_size=paces[cell]["step_size"], clock=CLOCKS[-1], seeds=range(RUNS))
+    for (cell, fields), pace in zip(_edgeless().items(), paces, strict=True):
+        tasks = _tasks(fields, step_size=pace["step_size"], clock=CLOCKS[-1], seeds=range(RUNS))
         rows += [{"cell": cell, **line} for line in json_rows(frame(_done("incomplete", tasks, label="no edges")))]
-    return {"without edges": rows, "paces": [{"cell": cell, **pace} for cell, pace in paces.items()]}
+    found = [{"cell": cell, **pace} for cell, pace in zip(WITHOUT_EDGES, paces, strict=True)]
+    return {"without edges": rows, "paces": found}
 
 
 def recorded_cell(name: str, cell: str) -> dict[str, Any]:
@@ -180,14 +184,15 @@ def _record(name: str, size: Size, *, matrix: bool = False) -> Record:
     paces = dict(zip(turned, _done(name, planned, size=size, label="paces"), strict=True))
     tasks = [
         seed_task(fields, step_size=paces[cell]["step_size"], clock=end, seed=seed, matrix=matrix)
-        for cell, fields in own.items()
+        for cell, fields in turned.items()
         for seed in seeds
     ]
-    runs = iter(_done(name, tasks, size=size))
+    done = iter(_done(name, tasks, size=size))
+    runs = {cell: [next(done) for _ in seeds] for cell in turned}
     rows, how = [], []
     for cell, fields in cells.items():
         if cell in own:
-            mine = [next(runs) for _ in seeds]
+            mine = runs[cell]
             found = json_rows(frame(mine))
             world = {of: sum(run[of] for run in mine) / len(mine) for of in ("contexts", "tokens")}
             ran = {"runs": len(seeds), **paces[cell], **world} | _mean_matrix(mine)

@@ -55,10 +55,10 @@ def pace(fields: Fields, horizon: int) -> dict[str, Any]:
     Raises:
         LinrepError: no step of the grid passes.
     """
+    order = list(PILOTS)
     for step_size in STEP_GRID:
-        try:
-            runs = [along(fields, step_size, horizon, seed, require_monotone=True) for seed in PILOTS]
-        except (LossRoseError, DivergenceError):
+        runs = _monotone(fields, step_size, horizon, order)
+        if runs is None:
             continue
         once = frame(runs)
         median = once.groupby("clock")["kl"].median()
@@ -70,6 +70,24 @@ def pace(fields: Fields, horizon: int) -> dict[str, Any]:
             pilots = {f"{mark:,}": value for mark, value in kl.items()}
             return {"step_size": step_size, "clock": clock, "half step moves": short(effect), "pilots": pilots}
     raise LinrepError(f"no step size from {STEP_GRID[0]:g} to {STEP_GRID[-1]:.2g} passes on {dict(fields)}")
+
+
+def _monotone(fields: Fields, step_size: float, horizon: int, order: list[int]) -> list[dict[str, Any]] | None:
+    """The pilots' runs when the loss of each falls; else None, at the first that does not.
+
+    Args:
+        order: the pilots, in the order in which they are tried. The one that fails moves to the front: it is the
+            likeliest to fail at the next step too, and no other need be run then.
+    """
+    runs = []
+    for seed in list(order):
+        try:
+            runs.append(along(fields, step_size, horizon, seed, require_monotone=True))
+        except (LossRoseError, DivergenceError):
+            order.remove(seed)
+            order.insert(0, seed)
+            return None
+    return runs
 
 
 def along(

@@ -1,4 +1,4 @@
-"""The table of theorems: every claim of the theory chapters and of those on wide spaces, computed afresh."""
+"""The table of theorems: the claims of the theory chapters, on wide spaces and on a language model, computed afresh."""
 
 import time
 from importlib import import_module
@@ -10,6 +10,7 @@ from linrep.results import Record
 CHAPTERS: tuple[str, ...] = (
     *("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role"),
     *("spectrum_claims", "limit_claims", "causes_claims", "width_claims"),
+    *("unembedding_claims", "embedding_claims"),
 )
 """The modules of these chapters' claims, in reading order; each has `claims() -> list[Claim]`."""
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from linrep.figures.style import PALETTE, STYLE, empty_figure
+from linrep.figures.style import DASHES, PALETTE, STYLE, empty_figure
 
 
 def concept_graph(graph: nx.DiGraph, names: Sequence[str], notes: Sequence[str]) -> Figure:
@@ -121,4 +121,29 @@ def beside_paper(table: pd.DataFrame, *, xlabel: str = "concepts m") -> Figure:
         axis.set(xticks=range(len(part)), xticklabels=part.index, xlabel=xlabel, ylabel=f"mean cosine {cosine}")
         axis.set_ylim(min(0.94, lowest - 0.005), 1.0)
     axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def growth_still(
+    courses: Mapping[str, Float[np.ndarray, "frames tokens 3"]],
+    pairs: Sequence[Int[np.ndarray, "_ 2"]],
+    names: Sequence[str],
+    clocks: Sequence[int],
+) -> Figure:
+    """Words in space at some clocks: a row for each course, a column for each clock."""
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(2.6 * len(clocks), 2.7 * len(courses)), layout="constrained")
+        axes = figure.subplots(len(courses), len(clocks), subplot_kw={"projection": "3d"}, squeeze=False)
+    plt.close(figure)
+    for row, (title, points) in zip(axes, courses.items(), strict=True):
+        for axis, clock, places in zip(row, clocks, points, strict=True):
+            for concept, pair in enumerate(pairs):
+                for ends in pair:
+                    axis.plot(*places[ends].T, color=PALETTE[concept], lw=1.8, ls=DASHES[concept])
+            axis.scatter(*places.T, color="black", s=10, depthshade=False)
+            for place, name in zip(places, names, strict=True):
+                axis.text(*(place * 1.2), name, fontsize=7, ha="center")
+            axis.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), zlim=(-0.7, 0.7), box_aspect=(1, 1, 1))
+            axis.set_axis_off()
+            axis.set_title(f"{title}, clock {clock:,}", fontsize=9)
     return figure

@@ -25,7 +25,8 @@ from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, transforms
+from linrep.llm.products import PRODUCTS, for_states, transforms
+from linrep.llm.shifts import context_states
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
 from linrep.steering import steering_vectors
@@ -84,7 +85,7 @@ def sides_of(
     differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
     found = {}
     for product, to_words in transforms(unembedding).items():
-        to_contexts = torch.linalg.inv(to_words) if product == "causal" else to_words
+        to_contexts = for_states(product, to_words)
         moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
         columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
         found[product] = Sides(tuple(moved), tuple(columns), matching.matching_cosines(moved, columns))
@@ -97,10 +98,9 @@ def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept], *, 
     States are kept in the cache folder of `linrep.llm.cache`. `batch`: texts in one pass.
     """
     pairs = [pair for concept in concepts for pair in concept.pairs]
-    texts = [text for pair in pairs for text in (pair.context0, pair.context1)]
-    states = model.hidden_states(texts, batch=batch, cache=True)
-    states = states.to(device="cpu", dtype=torch.float64)
-    parts: tuple[Tensor, ...] = torch.split(states[1::2] - states[::2], [len(concept.pairs) for concept in concepts])
+    states = context_states(model, pairs, batch=batch, cache=True)
+    moved = states[:, 1] - states[:, 0]
+    parts: tuple[Tensor, ...] = torch.split(moved, [len(concept.pairs) for concept in concepts])
     return [
         Shifts(concept.name, part, np.array([pair.template for pair in concept.pairs]))
         for concept, part in zip(concepts, parts, strict=True)
@@ -130,7 +130,10 @@ def evidence_table(both: Sides, *, seed: int = 0) -> pd.DataFrame:
 
 
 def summary(arms: Mapping[str, Mapping[str, Sides]], *, seed: int = 0) -> pd.DataFrame:
-    """A row for each arm (a model) and product: mean own cosine, that under permuted labels with p, others, matched."""
+    """A row for each arm (a model) and product: mean own cosine, that under permuted labels with p, others, matched.
+
+    *Matched* goes by signed cosines, "matched, absolute" by their size, "matched, basic" leaves out `DERIVED`.
+    """
     lines = []
     for arm, products in arms.items():
         for product in PRODUCTS:
@@ -138,11 +141,13 @@ def summary(arms: Mapping[str, Mapping[str, Sides]], *, seed: int = 0) -> pd.Dat
             square = both.cosines[:, both.own]
             by_chance, p = matching.label_p(square, draws=DRAWS, seed=seed)
             near = matching.nearest(both.cosines) == both.own
+            far = matching.nearest(both.cosines, signed=False) == both.own
             kept = np.array([each.name not in DERIVED for each in both.contexts])
             count = len(square)
             line = {"arm": arm, "product": product, "own": np.diagonal(square).mean(), "permuted": by_chance, "p": p}
             line |= {"others": np.abs(square[~np.eye(count, dtype=bool)]).mean(), "concepts": count}
-            lines.append(line | {"matched": int(near.sum()), "matched, basic": f"{near[kept].sum()} of {kept.sum()}"})
+            counts = {"matched": int(near.sum()), "matched, absolute": int(far.sum())}
+            lines.append(line | counts | {"matched, basic": f"{near[kept].sum()} of {kept.sum()}"})
     return pd.DataFrame(lines).set_index(["arm", "product"])
 
 

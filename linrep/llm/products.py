@@ -57,3 +57,11 @@ def transforms(unembedding: Float[Tensor, "vocabulary dim"]) -> dict[str, Float[
         "pc1_removed": identity - torch.outer(first, first),
         "causal": (vectors / values.sqrt()) @ vectors.T,
     }
+
+
+def for_states(product: str, matrix: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:
+    """What hidden states are multiplied by where rows of W are multiplied by `matrix`, the product's T of `transforms`.
+
+    causal: T⁻¹, so that the logits stay as they are. The others: T itself.
+    """
+    return torch.linalg.inv(matrix) if product == "causal" else matrix

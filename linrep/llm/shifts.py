@@ -31,7 +31,8 @@ def log_odds_shifts(
     if not kept:
         return (), torch.zeros(0)
     ones, zeros = torch.tensor([ids[pair.word0, pair.word1] for pair in kept]).T
-    moved = _states(model, [pair.context1 for pair in kept]) - _states(model, [pair.context0 for pair in kept])
+    states = context_states(model, kept)
+    moved = states[:, 1] - states[:, 0]
     rows = model.unembedding.detach().cpu().double()
     return kept, (moved * (rows[ones] - rows[zeros])).sum(dim=1)
 
@@ -51,5 +52,15 @@ def shift_table(model: LanguageModel, concepts: Sequence[ContextConcept]) -> pd.
     return pd.DataFrame(rows, columns=["concept", "pairs", "measured", "higher", "mean"]).set_index("concept")
 
 
-def _states(model: LanguageModel, texts: Sequence[str]) -> Float[Tensor, "texts dim"]:
-    return model.hidden_states(texts).cpu().double()
+def context_states(
+    model: LanguageModel, pairs: Sequence[ContextPair], *, batch: int = 16, cache: bool = False
+) -> Float[Tensor, "pairs 2 dim"]:
+    """Hidden states after context 0 and after context 1 of each pair, in float64 on the processor.
+
+    Args:
+        batch: texts in one pass.
+        cache: look in the cache folder of `linrep.llm.cache` first, and keep them there.
+    """
+    texts = [text for pair in pairs for text in (pair.context0, pair.context1)]
+    states = model.hidden_states(texts, batch=batch, cache=cache).to(device="cpu", dtype=torch.float64)
+    return states.reshape(len(pairs), 2, -1)

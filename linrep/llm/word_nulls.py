@@ -2,6 +2,10 @@
 
 Three kinds of word pairs: random words, random words about as frequent as the concept's own, and rows of a Gaussian
 output matrix with the covariance of the real one. Each gives a distribution of cosines with one direction.
+
+A whole Gaussian matrix is a control for the unembedding as well. Expected, before it was measured: no more within a
+concept than shuffled partners have, and a *between* that is larger under the Euclidean product than under the causal
+one, since its first principal component is the model's.
 """
 
 from typing import Literal
@@ -13,6 +17,8 @@ from torch import Tensor
 
 from linrep.errors import InputError
 from linrep.geometry import unit
+from linrep.llm.matrix import Unembedding
+from linrep.llm.products import transforms
 
 Kind = Literal["random words", "as frequent", "Gaussian"]
 
@@ -54,6 +60,19 @@ def null_cosines(
         means = torch.stack([(table[one] - table[zero]).mean(dim=0) for one, zero in ids]).double().cpu()
     found: Float[np.ndarray, " draws"] = (unit(means) @ unit(direction.double())).numpy()
     return found
+
+
+def gaussian_unembedding(model: Unembedding, *, seed: int) -> Unembedding:
+    """The model's tokenizer with an output matrix of normal rows, float32: mean and covariance are W's, no meaning.
+
+    Raises:
+        InputError: the covariance of W's rows is singular.
+    """
+    weights = model.unembedding.detach()
+    root = torch.linalg.inv(transforms(weights)["causal"])
+    noise = np.random.default_rng(seed).standard_normal(weights.shape, dtype=np.float32)
+    rows = torch.from_numpy(noise) @ root.float() + weights.float().mean(dim=0).cpu()
+    return Unembedding(f"{model.name}, Gaussian rows, seed {seed}", model.hidden_size, rows, model.tokenizer)
 
 
 def _places(
