@@ -12,7 +12,8 @@ import typer
 from typer.exceptions import TyperException
 
 from linrep.cli_models import models_app
-from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, ModelDevice, Version, check_targets, emit
+from linrep.cli_options import INTERRUPTED, Count, Device, JsonFile, Version, check_targets, emit
+from linrep.cli_probe import probe_command
 from linrep.cli_sweep import sweep_command
 from linrep.errors import CacheWarning, InputError, LinrepError, StepSizeWarning
 
@@ -67,7 +68,7 @@ def _simulate(
     from linrep.simulate import simulate
     from linrep.tables import save_tables
 
-    check_targets(json, save)
+    check_targets(json, save=save)
     world = None if graph is None else ConceptGraph.read(graph)
     size = concepts if concepts is not None else 3 if world is None else world.concepts
     setting = Setting(
@@ -155,35 +156,7 @@ def _claims(
         print_claims(recorded_claims())
 
 
-@app.command("probe")
-def _probe(
-    model: Annotated[str, typer.Option(metavar="NAME|PATH|HUB-ID", help="The language model.")],
-    pairs: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Word pairs, a file per concept [built in].")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the nulls.")] = 0,
-    device: ModelDevice = "cpu",
-    json: JsonFile = None,
-    version: Version = False,
-) -> None:
-    """Measure the concepts of a language model's unembedding: within, between, and what chance would give."""
-    import time
-
-    from linrep.llm.model import open_unembedding
-    from linrep.llm.probe import probe
-    from linrep.llm.words import read_pairs
-    from linrep.report import print_probe
-    from linrep.results import Record
-
-    began = time.perf_counter()
-    check_targets(json)
-    concepts = read_pairs(pairs)
-    found = probe(open_unembedding(model, device=device), concepts, seed=seed)
-    if json is None:
-        print_probe(found)
-    else:
-        config = {"model": model, "pairs": "built in" if pairs is None else str(pairs), "device": device}
-        emit(Record("probe", config, (seed,), "concepts", found, round(time.perf_counter() - began, 3)), json)
+app.command("probe")(probe_command)
 
 
 def _warn(
@@ -220,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except (OSError, OverflowError, MemoryError, RecursionError) as error:
+    except (OSError, OverflowError, MemoryError, RecursionError, UnicodeError) as error:
         sys.exit(_refuse(" ".join(str(error).split()) or type(error).__name__))
     if status == INTERRUPTED:
         print("linrep: interrupted; nothing was written", file=sys.stderr)

@@ -1,6 +1,7 @@
 """What several commands share: types of options, and where their results go."""
 
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,17 +47,23 @@ Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 ModelDevice = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: what this machine has.")]
 
 
-def check_targets(json: Path | None, save: Path | None = None) -> None:
-    """Refuse places that cannot take the results, before the work."""
+def check_targets(json: Path | None, **others: Path | None) -> None:
+    """Refuse places that cannot take the results, before the work.
+
+    Args:
+        others: places of other options, by the option's name; only --json may be -, stdout.
+    """
     from linrep.files import check_target
 
-    if json is not None and save is not None and json.resolve() == save.resolve():
-        raise InputError(f"--json and --save are both {json}; two files are needed")
-    for path, option in ((json, "--json"), (save, "--save")):
-        if path is not None and str(path) != "-":
+    given = {f"--{name}": path for name, path in {"json": json, **others}.items() if path is not None}
+    for (option, path), (other, second) in combinations(given.items(), 2):
+        if path.resolve() == second.resolve():
+            raise InputError(f"{option} and {other} are both {path}; two files are needed")
+    for option, path in given.items():
+        if str(path) != "-":
             check_target(path, option)
-        elif path is not None and option == "--save":
-            raise InputError("--save is -; a file's name is needed")
+        elif option != "--json":
+            raise InputError(f"{option} is -; a file's name is needed")
 
 
 def emit(record: "Record", path: Path) -> None:

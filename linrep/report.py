@@ -69,38 +69,6 @@ def print_plan(plan: Plan) -> None:
         Console(soft_wrap=True).print(line, highlight=False)
 
 
-def print_probe(found: Mapping[str, Any]) -> None:
-    """Within each concept against its null, then between the concepts."""
-    products = list(found["between"])
-    table = Table(
-        Column("concept", no_wrap=True),
-        "kept",
-        "dropped",
-        *products,
-        "shuffled",
-        "p",
-        title=f"{found['model']}: within a concept",
-    )
-    for concept in found["concepts"]:
-        within = concept["within"]
-        table.add_row(
-            escape(concept["name"]),
-            str(concept["kept"]),
-            str(len(concept["dropped"])),
-            *(_number(None if within is None else within[product]) for product in products),
-            _number(concept["shuffled"]),
-            _number(concept["p"]),
-        )
-    console = Console()
-    console.print(table)
-    between = Table("between concepts", *products)
-    between.add_row("mean |cosine|", *(_number(found["between"][product]) for product in products))
-    console.print(between)
-    lost = [(concept["name"], drop) for concept in found["concepts"] for drop in concept["dropped"]]
-    for name, drop in lost:
-        console.print(f"dropped: {name}: {' / '.join(drop['pair'])}: {drop['reason']}", highlight=False, markup=False)
-
-
 def print_models(models: Sequence[Any]) -> None:
     """One row for each known model."""
     table = Table("model", "licence", "size", "sha256", "present", "converted")
@@ -148,10 +116,6 @@ def _value(name: str, value: Any) -> str:
     if value is None:
         return {"init_scale": "linear", "graph": "random"}.get(name, "all")
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _yes(value: bool | None) -> str:

@@ -228,6 +228,13 @@ PRINTED = (
         "embedding.evidence_table",
     ),
     Printed(
+        "probe_your_model",
+        "within a concept of one's own; its contexts with words",
+        "second words dealt out anew; pairs of nonsense; the other concepts",
+        "probe_your_model",
+        "nonsense.tsv",
+    ),
+    Printed(
         "theorems",
         "numbers of claims, some of them cosines",
         "each in the column beside its number",

@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 from linrep.figures.style import PALETTE, STYLE, empty_figure
 
+FEW = 10
+"""Concepts that a figure has room for, even when there are fewer."""
+
 
 def cosine_heatmaps(
     matrices: Mapping[str, Float[np.ndarray, "concepts concepts"]], names: Sequence[str], *, largest: float
@@ -20,12 +23,12 @@ def cosine_heatmaps(
     Args:
         largest: the cosine at which the colours end, on both sides of zero.
     """
-    size = 0.2 * len(names)
+    size, room = 0.2 * max(len(names), FEW), _room(names)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(matrices),
             1,
-            figsize=(size + 2.6, len(matrices) * (size + 0.3) + 1),
+            figsize=(size + 2.6 + room, len(matrices) * (size + 0.3) + 1 + room),
             layout="constrained",
             squeeze=False,
         )
@@ -36,7 +39,8 @@ def cosine_heatmaps(
             matrix, ax=axis, cmap="RdBu_r", vmin=-largest, vmax=largest, square=True, yticklabels=list(names),
             xticklabels=list(names) if last else False, cbar_kws={"label": f"mean cosine, {title}", "shrink": 0.7},
         )  # fmt: skip
-        axis.tick_params(axis="both", length=0, labelsize=9)
+        axis.tick_params(axis="x", length=0, labelsize=9, labelrotation=90)
+        axis.tick_params(axis="y", length=0, labelsize=9, labelrotation=0)
     return figure
 
 
@@ -47,7 +51,7 @@ def within_against_null(table: pd.DataFrame) -> Figure:
         table: index the concept; columns within, stderr, shuffled.
     """
     ordered = table.sort_values("within")
-    figure, (axis,) = empty_figure(6.4, 0.26 * len(ordered) + 1)
+    figure, (axis,) = empty_figure(6.4 + _room(ordered.index), 0.26 * max(len(ordered), FEW) + 1)
     place = np.arange(len(ordered))
     axis.hlines(place, ordered["shuffled"], ordered["within"], color="0.85", lw=1.5)
     within, error = ordered["within"].to_numpy(float), ordered["stderr"].to_numpy(float)
@@ -68,7 +72,7 @@ def own_against_others(table: pd.DataFrame, *, null: Mapping[str, Float[np.ndarr
     """
     order = np.argsort(table["own"].to_numpy(float))
     ordered, place = table.iloc[order], np.arange(len(table))
-    figure, (axis,) = empty_figure(6.4, 0.26 * len(ordered) + 1)
+    figure, (axis,) = empty_figure(6.4 + _room(ordered.index), 0.26 * max(len(ordered), FEW) + 1)
     own = ordered["own"].to_numpy(float)
     axis.hlines(place, ordered["low"], ordered["high"], color=PALETTE[0], lw=1.5)
     axis.scatter(own, place, color=PALETTE[0], label="its own words")
@@ -87,9 +91,16 @@ def rows_by_columns(table: pd.DataFrame, *, largest: float) -> Figure:
     Args:
         largest: the cosine at which the colours end, on both sides of zero.
     """
-    figure, (axis,) = empty_figure(0.27 * table.shape[1] + 2.4, 0.27 * len(table) + 1.8)
+    width, height = (0.27 * max(number, FEW) for number in (table.shape[1], len(table)))
+    figure, (axis,) = empty_figure(width + 2.4 + _room(table.index), height + 1.8 + _room(table.columns))
     sns.heatmap(table, ax=axis, cmap="RdBu_r", vmin=-largest, vmax=largest, square=True,
                 cbar_kws={"label": "cosine", "shrink": 0.7}, xticklabels=True, yticklabels=True)  # fmt: skip
     axis.set(xlabel="directions of words", ylabel="directions of contexts")
-    axis.tick_params(axis="both", length=0, labelsize=9)
+    axis.tick_params(axis="x", length=0, labelsize=9, labelrotation=90)
+    axis.tick_params(axis="y", length=0, labelsize=9, labelrotation=0)
     return figure
+
+
+def _room(names: Sequence[str] | pd.Index) -> float:
+    """Inches that names of more than 20 characters take beyond those of a usual figure."""
+    return 0.08 * max(0, max(map(len, map(str, names))) - 20)

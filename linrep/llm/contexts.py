@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from linrep.errors import InputError
-from linrep.llm.tsv import read_rows
+from linrep.llm.tsv import quoted, read_rows
 
 LANGUAGES = {"english": "en", "french": "fr", "german": "de", "spanish": "es"}
 LANGUAGE_CONCEPTS = ("english-french", "french-german", "french-spanish", "german-spanish")
@@ -183,7 +183,9 @@ def _concept(name: str, numbered: Iterable[tuple[int, ContextPair]], file: Trave
     for number, pair in numbered:
         contexts = pair.context0, pair.context1
         if contexts[0] == contexts[1]:
-            raise InputError(f"{file}, line {number}: the two contexts are equal, {contexts[0]!r}; they must differ")
+            raise InputError(
+                f"{file}, line {number}: the two contexts are equal, {quoted(contexts[0])}; they must differ"
+            )
         if reverse := kept.get(contexts[::-1]):
             raise InputError(f"{file}, line {number}: this pair reverses that of line {reverse[0]}; keep one of them")
         if contexts in kept:
@@ -192,6 +194,7 @@ def _concept(name: str, numbered: Iterable[tuple[int, ContextPair]], file: Trave
             kept[contexts] = number, pair
     if len(kept) < FEWEST_PAIRS:
         raise InputError(
-            f"{file}, line {number}: the concept {name!r} has {len(kept)} pair(s); at least {FEWEST_PAIRS} are needed"
+            f"{file}, line {number}: the concept {quoted(name)} has {len(kept)} pair(s); "
+            f"at least {FEWEST_PAIRS} are needed"
         )
     return ContextConcept(name, tuple(pair for _, pair in kept.values()), repeated)

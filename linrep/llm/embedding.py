@@ -61,16 +61,30 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     """Both sides of a comparison, under each of `PRODUCTS`.
 
     Args:
-        words: two or more usable pairs for each concept; those of every context concept among them.
+        words: as `sides_of` takes them; those of every context concept among them.
 
     Raises:
         InputError: a text without a token, a singular covariance.
     """
-    contexts = context_shifts(model, concepts)
-    rows = model.unembedding.detach().to(device="cpu", dtype=torch.float64)
+    return sides_of(context_shifts(model, concepts), model.unembedding, words)
+
+
+def sides_of(
+    contexts: Sequence[Shifts], unembedding: Float[Tensor, "vocabulary dim"], words: Sequence[TokenPairs]
+) -> dict[str, Sides]:
+    """Both sides of a comparison, under each of `PRODUCTS`, from shifts of hidden states.
+
+    Args:
+        contexts: on the CPU, in float64, none of them with a mean of zero.
+        words: one or more pairs with a steering vector for each concept, two for an interval.
+
+    Raises:
+        InputError: a singular covariance, a concept whose mean is zero.
+    """
+    rows = unembedding.detach().to(device="cpu", dtype=torch.float64)
     differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
     found = {}
-    for product, to_words in transforms(model.unembedding).items():
+    for product, to_words in transforms(unembedding).items():
         to_contexts = for_states(product, to_words)
         moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
         columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
@@ -78,12 +92,13 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     return found
 
 
-def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> list[Shifts]:
+def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept], *, batch: int = 16) -> list[Shifts]:
     """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template.
 
-    States are kept in the cache folder of `linrep.llm.cache`.
+    States are kept in the cache folder of `linrep.llm.cache`. `batch`: texts in one pass.
     """
-    states = context_states(model, [pair for concept in concepts for pair in concept.pairs], cache=True)
+    pairs = [pair for concept in concepts for pair in concept.pairs]
+    states = context_states(model, pairs, batch=batch, cache=True)
     moved = states[:, 1] - states[:, 0]
     parts: tuple[Tensor, ...] = torch.split(moved, [len(concept.pairs) for concept in concepts])
     return [
@@ -96,8 +111,8 @@ def evidence_table(both: Sides, *, seed: int = 0) -> pd.DataFrame:
     """A row for each context concept: its own cosine with interval, the others, which is nearest, and p by sign flips.
 
     Returns:
-        own, low, high (95 %), others (mean absolute cosine with the other word concepts), nearest (by signed cosine),
-        matched, p, and holm: p adjusted for the number of concepts.
+        own, low, high (95 %), others (mean absolute cosine with the other word concepts, NaN without any), nearest (by
+        signed cosine), matched, p, and holm: p adjusted for the number of concepts.
     """
     near = matching.nearest(both.cosines)
     lines, p = [], {}
@@ -107,7 +122,8 @@ def evidence_table(both: Sides, *, seed: int = 0) -> pd.DataFrame:
         low, high = np.quantile(drawn, [0.025, 0.975])
         p[contexts.name] = matching.sign_flip_p(contexts, words, seed=seed)
         line = {"concept": contexts.name, "own": both.cosines[row, column], "low": low, "high": high}
-        line |= {"others": np.abs(np.delete(both.cosines[row], column)).mean()}
+        rest = np.abs(np.delete(both.cosines[row], column))
+        line |= {"others": rest.mean() if len(rest) else np.nan}
         lines.append(line | {"nearest": both.words[near[row]].name, "matched": near[row] == column})
     table = pd.DataFrame(lines).set_index("concept")
     return table.assign(p=pd.Series(p), holm=pd.Series(matching.holm(p)))

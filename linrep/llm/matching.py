@@ -100,6 +100,14 @@ def label_p(cosines: Float[np.ndarray, "contexts words"], *, draws: int, seed: i
     return float(means.mean()), (1 + exceeding) / (1 + draws)
 
 
+def smallest_flip_p(clusters: int) -> float:
+    """The smallest p-value that `sign_flip_p` can give: one pattern, the given one, of all that are tried.
+
+    Below five clusters it is above 0.05, so that nothing can be told.
+    """
+    return float(1 / min(2**clusters, FLIPS))
+
+
 def holm(p: Mapping[str, float]) -> dict[str, float]:
     """p-values adjusted for their number (Holm 1979): the family-wise error is controlled, whatever the dependence."""
     order = sorted(p, key=lambda name: p[name])

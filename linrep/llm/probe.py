@@ -1,7 +1,6 @@
 """Are the concepts of a language model linear, and orthogonal? Cosines of its unembedding, beside what chance gives."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -14,8 +13,9 @@ from torch import Tensor
 from linrep import geometry
 from linrep.errors import InputError
 from linrep.llm.matrix import Unembedding
-from linrep.llm.nulls import coinciding, random_between, shuffled_cosines, shuffled_orders
+from linrep.llm.nulls import coinciding, random_between, shuffled_cosines, shuffled_orders, smallest_shuffle_p
 from linrep.llm.products import PRODUCTS, transforms
+from linrep.llm.usable import too_few, usable_concepts, with_vectors
 from linrep.llm.words import TokenPairs, WordPairs, tokenise
 from linrep.steering import steering_vectors
 
@@ -71,22 +71,22 @@ def measure(
     Returns:
         A dictionary with these keys.
 
-        - `concepts`: name, read, kept, dropped; within and its delete-one jackknife within_stderr, per product;
-          shuffled (mean over shuffles) and p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product;
-          null, with shuffled, p and q (Benjamini–Hochberg over the concepts) per product.
+        - `concepts`: name, read, kept, dropped; note, why there is no number or why it cannot be told from its null,
+          else None; within and its delete-one jackknife within_stderr, per product; shuffled (mean over shuffles) and
+          p (one-sided, (1 + exceeding)/(1 + shuffles)) of the Euclidean product; null, with shuffled, p and q
+          (Benjamini–Hochberg over the concepts) per product; smallest_p, the smallest that any p could have been.
         - `between`: mean absolute cosine between the concepts' directions, per product; None with one concept.
         - `between_random`: mean and standard deviation of the same for random pairs of the kept words.
         - `measured`, `cosines`: names, and per product the mean cosine between steering vectors (paper, Figure 3).
         - `shuffles`, `draws`: the numbers of both.
 
     Raises:
-        InputError: no concept has two usable pairs, a singular covariance, a number of shuffles below 1.
+        InputError: no concept has two usable pairs, one has too many, a singular covariance, a number of shuffles
+            below 1.
     """
     _check(concepts, shuffles, seed)
-    concepts = [_with_vectors(concept, unembedding) for concept in concepts]
-    usable = [concept for concept in concepts if len(concept.pairs) > 1]
-    if not usable:
-        raise InputError(_all_dropped(concepts))
+    concepts = [with_vectors(concept, unembedding) for concept in concepts]
+    usable = usable_concepts(concepts)
     ids, pairs = _reindex(usable)
     rows = unembedding.detach()[torch.from_numpy(ids).to(unembedding.device)].to(device="cpu", dtype=torch.float64)
     spaces = {product: rows @ matrix for product, matrix in transforms(unembedding).items()}
@@ -124,7 +124,9 @@ def _within(
 ) -> dict[str, Any]:
     """One concept under every product; all products see the same shuffles."""
     ones, zeros = torch.from_numpy(pairs).unbind(dim=1)
-    forbidden = np.any([coinciding(rows[ones], rows[zeros]) for rows in spaces.values()], axis=0)
+    forbidden = np.zeros((len(pairs), len(pairs)), dtype=bool)
+    for rows in spaces.values():
+        forbidden |= coinciding(rows[ones], rows[zeros])
     orders = shuffled_orders(forbidden, shuffles, generator=generator)
     within, stderr, null = {}, {}, {}
     for product, rows in spaces.items():
@@ -134,7 +136,8 @@ def _within(
         by_chance = shuffled_cosines(rows[ones], rows[zeros], orders)
         exceeding = int((by_chance >= within[product] - TIE).sum())
         null[product] = {"shuffled": float(by_chance.mean()), "p": (1 + exceeding) / (1 + shuffles)}
-    return {"within": within, "within_stderr": stderr, **null["euclidean"], "null": null}
+    floor = smallest_shuffle_p(pairs, orders, restricted=bool(forbidden.any()))
+    return {"within": within, "within_stderr": stderr, **null["euclidean"], "null": null, "smallest_p": floor}
 
 
 def _adjust(reports: Sequence[dict[str, Any]]) -> None:
@@ -166,25 +169,15 @@ def _between(spaces: Spaces, pairs: Sequence[Int[np.ndarray, "_ 2"]], generator:
 
 
 def _entry(concept: TokenPairs, report: dict[str, Any] | None) -> dict[str, Any]:
-    nothing = dict.fromkeys(("within", "within_stderr", "shuffled", "p", "null"))
+    nothing = dict.fromkeys(("within", "within_stderr", "shuffled", "p", "null", "smallest_p"))
     return {
         "name": concept.name,
         "read": concept.read,
         "kept": len(concept.pairs),
         "dropped": [{"pair": list(pair), "reason": reason} for pair, reason in concept.dropped],
+        "note": too_few(len(concept.pairs), concept.read, None if report is None else report["smallest_p"]),
         **(nothing if report is None else report),
     }
-
-
-def _with_vectors(concept: TokenPairs, unembedding: Float[Tensor, "vocabulary dim"]) -> TokenPairs:
-    """The concept less the pairs that have no steering vector: a token without a row, or two rows alike."""
-    inside = concept.pairs.max(axis=1, initial=0) < len(unembedding)
-    ones, zeros = torch.from_numpy(np.where(inside[:, None], concept.pairs, 0)).to(unembedding.device).unbind(dim=1)
-    good = inside & (unembedding[ones] != unembedding[zeros]).any(dim=1).cpu().numpy()
-    reasons = ["both words have the same vector" if row else "a word has no row in the unembedding" for row in inside]
-    lost = [(concept.words[i], reasons[i]) for i in np.flatnonzero(~good)]
-    words = tuple(concept.words[i] for i in np.flatnonzero(good))
-    return replace(concept, pairs=concept.pairs[good], words=words, dropped=(*concept.dropped, *lost))
 
 
 def _reindex(concepts: Sequence[TokenPairs]) -> tuple[Int[np.ndarray, " words"], list[Int[np.ndarray, "_ 2"]]]:
@@ -206,13 +199,3 @@ def _check(concepts: Sequence[TokenPairs], shuffles: int, seed: int) -> None:
         raise InputError(f"shuffles is {shuffles}; at least 1 is needed")
     if seed < 0:
         raise InputError(f"seed is {seed}; it must not be negative")
-
-
-def _all_dropped(concepts: Sequence[TokenPairs]) -> str:
-    shown = [
-        f"{concept.name} keeps {len(concept.pairs)} of {concept.read}"
-        + (f" ({concept.dropped[0][1]})" if concept.dropped else "")
-        for concept in concepts[:3]
-    ]
-    more = ", ..." if len(concepts) > len(shown) else ""
-    return f"no concept keeps the 2 pairs that a cosine needs: {', '.join(shown)}{more}"

@@ -7,6 +7,8 @@ from torch import Tensor
 from linrep.errors import InputError
 
 PRODUCTS = ("euclidean", "pc1_removed", "causal")
+LABELS = dict(zip(PRODUCTS, ("Euclidean", "PC1 removed", "causal"), strict=True))
+"""As reports write them."""
 
 SINGULAR = 1e-10
 """A covariance whose smallest eigenvalue is at most this share of the largest is not inverted."""

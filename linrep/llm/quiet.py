@@ -25,6 +25,16 @@ def require_transformers() -> None:
         raise LinrepError("language models need transformers and gguf: pip install 'linrep[llm]'")
 
 
+def require_drawing() -> None:
+    """Refuse to draw without the packages for it.
+
+    Raises:
+        LinrepError: names the command that installs them.
+    """
+    if any(find_spec(name) is None for name in ("matplotlib", "seaborn")):
+        raise LinrepError("figures need matplotlib and seaborn: pip install 'linrep[book]'")
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """transformers without notices, progress bars and its conversion service, and as before afterwards.

@@ -53,13 +53,14 @@ def shift_table(model: LanguageModel, concepts: Sequence[ContextConcept]) -> pd.
 
 
 def context_states(
-    model: LanguageModel, pairs: Sequence[ContextPair], *, cache: bool = False
+    model: LanguageModel, pairs: Sequence[ContextPair], *, batch: int = 16, cache: bool = False
 ) -> Float[Tensor, "pairs 2 dim"]:
     """Hidden states after context 0 and after context 1 of each pair, in float64 on the processor.
 
     Args:
+        batch: texts in one pass.
         cache: look in the cache folder of `linrep.llm.cache` first, and keep them there.
     """
     texts = [text for pair in pairs for text in (pair.context0, pair.context1)]
-    states = model.hidden_states(texts, cache=cache).to(device="cpu", dtype=torch.float64)
+    states = model.hidden_states(texts, batch=batch, cache=cache).to(device="cpu", dtype=torch.float64)
     return states.reshape(len(pairs), 2, -1)

@@ -30,12 +30,14 @@ def within_table(report: Report, *, product: str) -> pd.DataFrame:
 def arms_table(reports: Mapping[str, Report]) -> pd.DataFrame:
     """One row for each report and product: mean within a concept, mean of its null, between, and random pairs between.
 
-    *significant* counts the concepts whose q is at most 0.05; *random ±* is a standard deviation over draws.
+    *significant* counts the concepts whose q is at most 0.05; *random ±* is a standard deviation over draws. With one
+    concept there is nothing between.
     """
     lines = []
     for arm, report in reports.items():
         for product in report["between"]:
             table = within_table(report, product=product)
+            random = report["between_random"][product] or {"mean": None, "sd": None}
             lines.append(
                 {
                     "arm": arm,
@@ -44,8 +46,8 @@ def arms_table(reports: Mapping[str, Report]) -> pd.DataFrame:
                     "shuffled": table["shuffled"].mean(),
                     "significant": f"{(table['q'] <= 0.05).sum()} of {len(table)}",
                     "between": report["between"][product],
-                    "random": report["between_random"][product]["mean"],
-                    "random ±": report["between_random"][product]["sd"],
+                    "random": random["mean"],
+                    "random ±": random["sd"],
                 }
             )
     return pd.DataFrame(lines).set_index(["arm", "product"])

@@ -6,6 +6,9 @@ from io import StringIO
 
 from linrep.errors import InputError
 
+SHOWN = 60
+"""Characters of a text that a message quotes."""
+
 
 def read_rows(file: Traversable) -> Iterator[tuple[int, list[str]]]:
     """Each line's number, from 1, and its columns without the white space around them; blank lines are left out.
@@ -13,12 +16,25 @@ def read_rows(file: Traversable) -> Iterator[tuple[int, list[str]]]:
     UTF-8, with or without a byte-order mark; any line ends.
 
     Raises:
-        InputError: a file that cannot be read or is not UTF-8, with the line.
+        InputError: a file that cannot be read, is not UTF-8 or holds a NUL, as no text does; with the line.
     """
     for number, line in enumerate(StringIO(_text(file), newline=None), start=1):
         row = line.rstrip("\n")
+        if "\0" in row:
+            raise InputError(f"{file}, line {number}: a NUL character; the file must be UTF-8 text")
         if row.strip(" "):
             yield number, [column.strip() for column in row.split("\t")]
+
+
+def quoted(text: str) -> str:
+    """The text in quotation marks, control characters written out, cut after `SHOWN` characters."""
+    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
+
+
+def plain(text: str) -> str:
+    """The text as a report shows it: control characters written out, cut after `SHOWN` characters."""
+    cut = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in cut)
 
 
 def _text(file: Traversable) -> str:

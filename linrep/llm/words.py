@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from linrep.errors import InputError
-from linrep.llm.tsv import read_rows
+from linrep.llm.tsv import quoted, read_rows
 
 Pair = tuple[str, str]
 SUFFIXES = (".tsv", ".txt")
@@ -59,8 +59,8 @@ def read_pairs(folder: Path | None = None) -> list[WordPairs]:
     first two count; spaces around a word do not.
 
     Raises:
-        InputError: a folder that is missing, is none, or has no such file; a file that is not UTF-8 or has no pair;
-            a line without two words. The message names file and line.
+        InputError: a folder that is missing, is none, or has no such file; a file that is not UTF-8, has no pair or
+            whose name cannot be printed; a line without two words. The message names file and line.
     """
     if folder is None:
         place: Traversable = resources.files("linrep.llm") / "data" / "words"
@@ -75,6 +75,8 @@ def read_pairs(folder: Path | None = None) -> list[WordPairs]:
         raise InputError(f"the pairs folder {place} holds no .tsv or .txt file; give one per concept")
     concepts = [_read_file(file) for file in found]
     names = [concept.name for concept in concepts]
+    if unclear := [name for name in names if not name.isprintable()]:
+        raise InputError(f"the pairs folder {place} holds a file whose name is no printable text: {quoted(unclear[0])}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"the pairs folder {place} holds two files for the concept {twice[0]!r}")
     return concepts
@@ -116,17 +118,17 @@ def _token(word: str, tokenizer: Any, before: list[int]) -> int | str:
     """The token of a word that follows a space, or why there is none. `before` are the ids of the text "a"."""
     ids = _ids(f"a {word}", tokenizer)
     if ids[: len(before)] != before:
-        return f"{word!r} has no tokens of its own"
+        return f"{quoted(word)} has no tokens of its own"
     ids = ids[len(before) :]
     if len(ids) != 1:
-        return f"{word!r} is {len(ids)} tokens"
+        return f"{quoted(word)} is {len(ids)} tokens"
     if ids[0] == tokenizer.unk_token_id:
-        return f"{word!r} is unknown to the tokenizer"
+        return f"{quoted(word)} is unknown to the tokenizer"
     return ids[0]
 
 
 def _ids(text: str, tokenizer: Any) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     return ids
 
 
@@ -145,9 +147,9 @@ def _pairs(file: Traversable) -> Iterator[Pair]:
     for number, columns in read_rows(file):
         if len(columns) < 2:
             raise InputError(
-                f"{file}, line {number}: {columns[0]!r} has no tab; a pair is two words with a tab between"
+                f"{file}, line {number}: {quoted(columns[0])} has no tab; a pair is two words with a tab between"
             )
         if not (columns[0] and columns[1]):
             row = "\t".join(columns)
-            raise InputError(f"{file}, line {number}: {row!r} has an empty word; a pair is two words")
+            raise InputError(f"{file}, line {number}: {quoted(row)} has an empty word; a pair is two words")
         yield columns[0], columns[1]
