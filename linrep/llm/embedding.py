@@ -66,8 +66,7 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
         InputError: a text without a token, a singular covariance.
     """
     contexts = context_shifts(model, concepts)
-    rows = model.unembedding.detach().to(device="cpu", dtype=torch.float64)
-    differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
+    differences = word_shifts(model, words)
     found = {}
     for product, to_words in transforms(model.unembedding).items():
         to_contexts = torch.linalg.inv(to_words) if product == "causal" else to_words
@@ -77,15 +76,28 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     return found
 
 
-def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> list[Shifts]:
-    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template.
+def word_shifts(model: LanguageModel, words: Sequence[TokenPairs]) -> list[Shifts]:
+    """Unembedding of word 1 less that of word 0, for each pair (the paper's Δg); every pair is a cluster by itself."""
+    rows = model.unembedding.detach().to(device="cpu", dtype=torch.float64)
+    return [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
 
-    States are kept in the cache folder of `linrep.llm.cache`.
+
+def context_states(model: LanguageModel, concepts: Sequence[ContextConcept]) -> Float[Tensor, "2 pairs dim"]:
+    """Hidden states after context 0 and after context 1 of all pairs, in the order of the concepts.
+
+    A text that is in several pairs is read once. States are kept in the cache folder of `linrep.llm.cache`.
     """
-    pairs = [pair for concept in concepts for pair in concept.pairs]
-    states = model.hidden_states([text for pair in pairs for text in (pair.context0, pair.context1)], cache=True)
+    texts = [text for concept in concepts for pair in concept.pairs for text in (pair.context0, pair.context1)]
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    states = model.hidden_states(list(place), cache=True)[[place[text] for text in texts]]
     states = states.to(device="cpu", dtype=torch.float64)
-    parts: tuple[Tensor, ...] = torch.split(states[1::2] - states[::2], [len(concept.pairs) for concept in concepts])
+    return torch.stack([states[::2], states[1::2]])
+
+
+def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> list[Shifts]:
+    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template."""
+    before, after = context_states(model, concepts)
+    parts: tuple[Tensor, ...] = torch.split(after - before, [len(concept.pairs) for concept in concepts])
     return [
         Shifts(concept.name, part, np.array([pair.template for pair in concept.pairs]))
         for concept, part in zip(concepts, parts, strict=True)
