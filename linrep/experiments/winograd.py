@@ -1,0 +1,83 @@
+"""The record on Winograd-like pairs: SmolLM2 and untrained models of its shape (`linrep run winograd`)."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from linrep.experiments.catalogue import Size
+from linrep.llm import winograd
+from linrep.llm.contexts import ContextPair, read_winograd
+from linrep.llm.embedding import DRAWS, Sides
+from linrep.llm.known import origin
+from linrep.llm.model import load_model
+from linrep.llm.network import LanguageModel
+from linrep.llm.winograd import Answers
+from linrep.llm.words import TokenPairs, read_pairs, tokenise
+from linrep.results import Record, json_rows
+
+NAME = "winograd"
+MODEL = "smollm2-135m"
+UNTRAINED = range(5)
+"""Seeds of the untrained models."""
+
+SMOKE = 8
+"""Pairs of a run of size smoke."""
+
+
+def record(size: Size) -> Record:
+    """The record.
+
+    Raises:
+        LinrepError: the model is not installed; the message names the command.
+    """
+    began = time.perf_counter()
+    model = load_model(MODEL)
+    pairs, seeds = (read_winograd(), UNTRAINED) if size == "paper" else (read_winograd()[:SMOKE], UNTRAINED[:1])
+    words = [tokenise(concept, model.tokenizer) for concept in read_pairs()]
+    body = {"models": [origin(MODEL)]} | measure(model, pairs, words, untrained=seeds)
+    config = {"size": size, "draws": DRAWS}
+    return Record(NAME, config, tuple(seeds), "pairs", body, round(time.perf_counter() - began, 3))
+
+
+def measure(
+    model: LanguageModel, pairs: Sequence[ContextPair], words: Sequence[TokenPairs], *, untrained: Sequence[int]
+) -> dict[str, Any]:
+    """All tables of `linrep.llm.winograd` for a model and untrained ones, as rows for JSON; `arm` is the model's name.
+
+    Args:
+        words: of the word concepts.
+        untrained: seeds.
+    """
+    answers = winograd.read_answers(pairs, model.tokenizer)
+    parts: dict[str, list[dict[str, Any]]] = {"pairs": [], "summary": [], "top": [], "largest": []}
+    for each in arms(model, untrained):
+        sides, concepts = winograd.answer_sides(each, answers), winograd.concept_sides(each, answers, words)
+        for name, table in tables(each, answers, sides, concepts).items():
+            parts[name] += json_rows(table.reset_index())
+    counts = {"kept": len(answers.contexts), "several tokens": answers.several, "later token": answers.late}
+    return parts | {"answers": counts | {"dropped": list(answers.dropped)}}
+
+
+def arms(model: LanguageModel, untrained: Sequence[int]) -> Iterator[LanguageModel]:
+    """The model, then an untrained one for each seed; one of these at a time is in memory."""
+    yield model
+    for seed in untrained:
+        yield model.untrained(seed=seed)
+
+
+def tables(
+    model: LanguageModel, answers: Answers, sides: Mapping[str, Sides], concepts: Sides
+) -> dict[str, pd.DataFrame]:
+    """The tables of one arm: pairs and top by arm, summary by arm and product, largest by arm and null.
+
+    Args:
+        sides: of `linrep.llm.winograd.answer_sides`. concepts: of `concept_sides`.
+    """
+    return {
+        "pairs": winograd.pair_table(sides["euclidean"], answers).assign(arm=model.name),
+        "summary": winograd.summary({model.name: sides}),
+        "top": winograd.top_matches(concepts, answers).assign(arm=model.name),
+        "largest": winograd.largest_table(model, answers, concepts).assign(arm=model.name),
+    }
