@@ -1,4 +1,4 @@
-"""What the chapter on languages shows of the record on Gemma, and paragraphs run here and now that must agree with it."""
+"""What the chapter on languages shows of the record on Gemma, and paragraphs run here and now that must agree."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from linrep.experiments.gemma import MODEL, NAME, SMALL, UNTRAINED as SEEDS
+from linrep.experiments.gemma import MODEL, NAME, SMALL
+from linrep.experiments.gemma import UNTRAINED as SEEDS
 from linrep.experiments.table_views import recorded
 from linrep.llm.contexts import LANGUAGE_CONCEPTS, language_contexts
 from linrep.llm.languages import of_fair_length, paragraph_rows

@@ -17,9 +17,7 @@ from linrep.llm.words import TokenPairs, WordPairs
 Tables = dict[str, pd.DataFrame]
 
 
-def language_tables(
-    model: LanguageModel, concepts: Sequence[ContextConcept], words: Sequence[TokenPairs]
-) -> Tables:
+def language_tables(model: LanguageModel, concepts: Sequence[ContextConcept], words: Sequence[TokenPairs]) -> Tables:
     """Language concepts of one model, whole paragraphs and paragraphs with their last word cut off.
 
     Args:
@@ -62,9 +60,7 @@ def kept_table(concepts: Sequence[ContextConcept], words: Sequence[TokenPairs]) 
     )
 
 
-def english_tables(
-    model: LanguageModel, concepts: Sequence[ContextConcept], words: Sequence[TokenPairs]
-) -> Tables:
+def english_tables(model: LanguageModel, concepts: Sequence[ContextConcept], words: Sequence[TokenPairs]) -> Tables:
     """English context concepts of one model, as in the chapter on contexts: summary by product, evidence by concept."""
     sides: Mapping[str, Sides] = embedding.sides(model, concepts, words)
     return {

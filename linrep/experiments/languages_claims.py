@@ -41,8 +41,8 @@ def matched(trained: pd.DataFrame, untrained: pd.DataFrame, nulls: pd.DataFrame)
         trained, untrained: of `linrep.llm.languages.evidence_table`. nulls: of `embedding.word_null_table`.
     """
     count = int(trained["|matched|"].sum())
-    clear = (trained["holm"] <= LEVEL).all() and (nulls["own"] > nulls[NULLS].max(axis=1)).all()
-    clear = bool(clear and trained["own"].min() > untrained["own"].abs().max())
+    beyond = bool((nulls["own"] > nulls[NULLS].max(axis=1)).all() and (trained["holm"] <= LEVEL).all())
+    clear = beyond and trained["own"].min() > untrained["own"].abs().max()
     verdict: Word = "reproduced" if count == len(trained) and clear else "undecided"
     return Claim(
         key="languages-matched",
@@ -60,9 +60,9 @@ def matched(trained: pd.DataFrame, untrained: pd.DataFrame, nulls: pd.DataFrame)
 
 
 def following(trained: pd.DataFrame, nulls: pd.DataFrame) -> Claim:
-    """Reproduced: in every row the next is a pair of languages, and the mean |cosine| with the rest is not above chance.
+    """Reproduced: in every row the next is a pair of languages, and the mean |cosine| with the rest is as by chance.
 
-    Chance is what 95 % of random words stay below, on average over the rows. Different: a language is next in half of
+    Not above what 95 % of random words stay below, on average over the rows. Different: a language is next in half of
     the rows or fewer. Else undecided.
     """
     count = int(trained["next"].isin(trained.index).sum())
@@ -70,7 +70,7 @@ def following(trained: pd.DataFrame, nulls: pd.DataFrame) -> Claim:
     verdict: Word = "reproduced" if count == len(trained) and near_zero else "undecided"
     return Claim(
         key="languages-next",
-        statement="After its own words those of other pairs of languages are nearest, and other concepts are near zero.",
+        statement="After its own words those of other pairs of languages are nearest; other concepts are near zero.",
         source="paper, Figures 4 and 8 to 11",
         hypotheses="Gemma-3-270M, Euclidean product, one legal text",
         verdict="different" if count <= len(trained) / 2 else verdict,
@@ -83,7 +83,7 @@ def following(trained: pd.DataFrame, nulls: pd.DataFrame) -> Claim:
 
 
 def content(table: pd.DataFrame) -> Claim:
-    """New: with other content every concept keeps 0.8 of its cosine, and without a change of language none has 0.4 of it.
+    """New: with other content every concept keeps 0.8 of its cosine; without a change of language none has 0.4 of it.
 
     Else undecided.
 
@@ -121,7 +121,7 @@ def english(summary: pd.DataFrame) -> Claim:
         hypotheses="Gemma-3-270M, Euclidean product, contexts of this project",
         verdict="reproduced" if share[MODEL] >= MOST else "different",
         measured=f"share of {summary['concepts'].iloc[0]} concepts that are matched; mean own cosine "
-        f"{summary.loc[MODEL, 'own']:.3f}",
+        f"{summary['own'].to_dict()[MODEL]:.3f}",
         number=float(share[MODEL]),
         broken="training: the same untrained",
         control=float(share[views.UNTRAINED]),
@@ -135,7 +135,7 @@ def within(arms: pd.DataFrame, significant: float) -> Claim:
     Args:
         arms: of `linrep.llm.summary.arms_table`, under one product, by arm. significant: the share of the concepts.
     """
-    trained, untrained = arms.loc[MODEL], arms.loc[views.UNTRAINED]
+    trained, untrained = arms.loc[MODEL].to_dict(), arms.loc[views.UNTRAINED].to_dict()
     nothing = abs(untrained["within"] - untrained["shuffled"]) < (trained["within"] - trained["shuffled"]) / 5
     return Claim(
         key="languages-within",

@@ -16,7 +16,7 @@ HALF = 0.5
 
 def claims() -> list[Claim]:
     """The claims of the chapter, from its record."""
-    summary = views.summary().xs("euclidean", level="product")
+    summary = views.summary()
     return [own(summary), nearest(summary), largest(views.largest())]
 
 
@@ -28,7 +28,7 @@ def own(summary: pd.DataFrame) -> Claim:
     Args:
         summary: of `linrep.llm.winograd.summary`, under one product, by arm.
     """
-    trained, untrained = summary.loc[MODEL], summary.drop(MODEL)
+    trained, untrained = summary.loc[MODEL].to_dict(), summary.drop(MODEL)
     small = [trained["p"] <= LEVEL, trained["|p|"] <= LEVEL]
     clear = trained["low"] > untrained["own"].max()
     verdict: Word = "reproduced" if all(small) and clear else "undecided" if any(small) else "different"
@@ -53,7 +53,7 @@ def nearest(summary: pd.DataFrame) -> Claim:
 
     Different, since predicted otherwise: one half or more. Else undecided.
     """
-    trained, untrained = summary.loc[MODEL], summary.drop(MODEL)
+    trained, untrained = summary.loc[MODEL].to_dict(), summary.drop(MODEL)
     share, chance = float(trained["nearest"]), float(untrained["nearest"].max())
     verdict: Word = "new" if trained["p, nearest"] <= LEVEL and share > chance else "undecided"
     return Claim(
@@ -81,10 +81,11 @@ def largest(table: pd.DataFrame) -> Claim:
     """
     trained, untrained = table.loc[MODEL], table.drop(MODEL, level="arm")
     number, before = float(trained["largest"].iloc[0]), float(untrained["largest"].max())
+    bounds = trained["95 %"].to_dict()
     verdict: Word = "undecided"
-    if number > max(trained.loc["unrelated contexts", "95 %"], before):
+    if number > max(bounds["unrelated contexts"], before):
         verdict = "reproduced"
-    elif number <= trained.loc["normal vectors", "95 %"]:
+    elif number <= bounds["normal vectors"]:
         verdict = "different"
     return Claim(
         key="winograd-concepts",
@@ -95,6 +96,6 @@ def largest(table: pd.DataFrame) -> Claim:
         measured="largest |cosine| of a pair's shift with a word concept's direction",
         number=number,
         broken="the pairing of contexts: 95 % of draws of as many differences of unrelated contexts are below",
-        control=float(trained.loc["unrelated contexts", "95 %"]),
+        control=float(bounds["unrelated contexts"]),
         where="winograd:sec-winograd-concepts",
     )

@@ -1,4 +1,4 @@
-"""What the chapters show of Winograd-like pairs: the record's tables, and a run here and now that must agree with it."""
+"""What the chapters show of Winograd-like pairs: the record's tables, and a run here and now that must agree."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from linrep.llm.winograd import Answers
 from linrep.llm.words import read_pairs, tokenise
 from linrep.results import require_agreement
 
-KEYS = {"pairs": ["arm", "pair"], "summary": ["arm", "product"], "top": ["arm"], "largest": ["arm", "null"]}
+KEYS = {"pairs": ["arm", "pair"], "summary": ["arm", "product"], "top": ["arm", "rank"], "largest": ["arm", "null"]}
 """The columns that name a row of each table."""
 
 HELD = {
@@ -38,9 +38,10 @@ def table(part: str, name: str = experiment.NAME) -> pd.DataFrame:
     return pd.DataFrame(body(name)[part]).set_index(KEYS[part])
 
 
-def summary(name: str = experiment.NAME) -> pd.DataFrame:
-    """Of `linrep.llm.winograd.summary`, by arm and product."""
-    return table("summary", name)
+def summary(name: str = experiment.NAME, *, product: str = "euclidean") -> pd.DataFrame:
+    """Of `linrep.llm.winograd.summary` under one product, by arm."""
+    found = table("summary", name).reset_index()
+    return found[found["product"] == product].drop(columns="product").set_index("arm")
 
 
 def largest(name: str = experiment.NAME) -> pd.DataFrame:
@@ -77,4 +78,6 @@ def live(*, tolerance: float) -> Live:
     for part, columns in HELD.items():
         rows = found[part].reset_index()
         require_agreement(pd.DataFrame(body()[part]), rows, on=KEYS[part], columns=columns, tolerance=tolerance)
-    return Live(answers, sides["euclidean"].cosines, {part: found[part].reset_index().set_index(KEYS[part]) for part in KEYS})
+    return Live(
+        answers, sides["euclidean"].cosines, {part: found[part].reset_index().set_index(KEYS[part]) for part in KEYS}
+    )

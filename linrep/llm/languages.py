@@ -8,9 +8,9 @@ next, and the rest is near zero.
 Rules, fixed before any of these numbers was computed.
 
 - The text is the Universal Declaration of Human Rights, which is not the paper's. As in the paper a pair is dropped
-  when one of its texts has fewer than `FEWEST` or more than `MOST` tokens (special tokens not counted). Whole paragraphs
-  are the primary arm. Ours: the last word of every one cut off, so that a word of the language is next; the same
-  paragraphs.
+  when one of its texts has fewer than `FEWEST` or more than `MOST` tokens (special tokens not counted). Whole
+  paragraphs are the primary arm. Ours: the last word of every one cut off, so that a word of the language is next; the
+  same paragraphs.
 - Each of the four against all 27 word concepts. Matched: the largest in its row is its own, by absolute cosine as in
   the paper, and by signed cosine as in `linrep.llm.embedding`. Interval: articles and word pairs drawn anew. p: the
   signs of the articles' shifts flipped, Holm over the four; for the mean of the four, the labels permuted, where p is
@@ -18,18 +18,18 @@ Rules, fixed before any of these numbers was computed.
 - Controls: an untrained model; random words, words as frequent, Gaussian rows (`word_nulls`); other content; no change
   of language.
 - **Other content.** Dealing out the translations anew among the paragraphs would leave their mean, and so every cosine,
-  as it was. So the articles are split in halves, `SPLITS` times at random: one language is read from one half, the other
-  from the other half. What is left is the language. *Same content* reads both from one half, *same language* one
-  language from both: no language changes.
+  as it was. So the articles are split in halves, `SPLITS` times at random: one language is read from one half, the
+  other from the other half. What is left is the language. *Same content* reads both from one half, *same language*
+  one language from both: no language changes.
 - **What cannot fail.** Three of the four concepts are differences of three languages: in the contexts French to Spanish
   is French to German and German to Spanish, up to the paragraphs dropped. So that other languages come next is in part
   algebra. And as everywhere the sign of a cosine says that the model knows which language it reads.
 
 Predictions, written before the first number. (A trial with words of its own on Gemma had found 13 of 13 concepts
 nearest to their own, four languages among them.) Gemma: four of four matched by absolute cosine, own from 0.1 to 0.4
-(lower than with words cut off, since a full stop asks for a new line in any language); the largest cosine apart from the
-own one is a language's in at least three rows; other content keeps at least 0.8 of the own cosine; untrained, nothing. SmolLM2,
-which keeps few words of other languages than English: fewer than four matched.
+(lower than with words cut off, since a full stop asks for a new line in any language); the largest cosine apart from
+the own one is a language's in at least three rows; other content keeps at least 0.8 of the own cosine; untrained,
+nothing. SmolLM2, which keeps few words of other languages than English: fewer than four matched.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ from torch import Tensor
 
 from linrep.errors import InputError
 from linrep.geometry import direction, directions, unit
-from linrep.llm import embedding, matching
+from linrep.llm import embedding
 from linrep.llm.contexts import LANGUAGE_CONCEPTS, ContextConcept
 from linrep.llm.embedding import Sides
 from linrep.llm.network import LanguageModel
@@ -59,14 +59,18 @@ SPLITS = 200
 CONTENT = ("same content", "other content", "same language")
 
 
-def of_fair_length(concept: ContextConcept, tokenizer: Any, *, fewest: int = FEWEST, most: int = MOST) -> ContextConcept:
+def of_fair_length(
+    concept: ContextConcept, tokenizer: Any, *, fewest: int = FEWEST, most: int = MOST
+) -> ContextConcept:
     """The pairs both of whose texts have from `fewest` to `most` tokens.
 
     Raises:
         InputError: fewer than two articles are left, of which no interval can be made.
     """
     lengths = token_counts(concept, tokenizer)
-    kept = [pair for pair, both in zip(concept.pairs, lengths, strict=True) if fewest <= min(both) and max(both) <= most]
+    kept = [
+        pair for pair, both in zip(concept.pairs, lengths, strict=True) if fewest <= min(both) and max(both) <= most
+    ]
     if len({pair.template for pair in kept}) < 2:
         raise InputError(
             f"{concept.name}: {len(kept)} pair(s) of {len(concept.pairs)} have {fewest} to {most} tokens; "

@@ -91,7 +91,9 @@ def read_answers(pairs: Sequence[ContextPair], tokenizer: Any) -> Answers:
             continue
         name = str(pair.template)
         contexts.append(ContextConcept(name, (pair,)))
-        tokens.append(TokenPairs(name, 1, np.array([parted], dtype=np.int64), ((str(pair.word0), str(pair.word1)),), ()))
+        tokens.append(
+            TokenPairs(name, 1, np.array([parted], dtype=np.int64), ((str(pair.word0), str(pair.word1)),), ())
+        )
         several += max(map(len, ids)) > 1
         late += place > 0
     if len(contexts) < 2:
@@ -151,11 +153,17 @@ def top_matches(both: Sides, answers: Answers, *, count: int = 3) -> pd.DataFram
     """The largest absolute cosines of pairs with word concepts, and the words in which the pair's contexts differ."""
     order = np.argsort(-np.abs(both.cosines), axis=None)[:count]
     lines = []
-    for row, column in zip(*np.unravel_index(order, both.cosines.shape), strict=True):
+    places = zip(*np.unravel_index(order, both.cosines.shape), strict=True)
+    for rank, (row, column) in enumerate(places, start=1):
         pair = answers.pairs[row]
-        line = {"pair": pair.template, "from, to": " – ".join(special_words(pair)), "concept": both.words[column].name}
+        line = {
+            "rank": rank,
+            "pair": pair.template,
+            "from, to": " – ".join(special_words(pair)),
+            "concept": both.words[column].name,
+        }
         lines.append(line | {"cosine": both.cosines[row, column]})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).set_index("rank")
 
 
 def special_words(pair: ContextPair) -> tuple[str, str]:
