@@ -22,7 +22,7 @@ from linrep.llm.contexts import (
 from linrep.llm.known import origin
 from linrep.llm.model import load_model
 from linrep.llm.network import LanguageModel
-from linrep.llm.words import WordPairs, read_pairs, tokenise
+from linrep.llm.words import TokenPairs, WordPairs, read_pairs, tokenise
 from linrep.results import Record, json_rows
 
 NAME = "gemma"
@@ -76,16 +76,18 @@ def inputs(size: Size) -> Inputs:
 def measure(model: LanguageModel, small: LanguageModel, given: Inputs) -> dict[str, Any]:
     """All tables as rows for JSON: of `model` everything, of `small` the languages; untrained models beside both."""
     rows: Rows = defaultdict(list)
-    words = {each.name: [tokenise(concept, each.tokenizer) for concept in given.words] for each in (model, small)}
-    for each in winograd.arms(model, UNTRAINED):
-        mine = words[model.name]
-        found = languages.language_tables(each, given.languages, mine)
-        found |= languages.english_tables(each, given.english, mine)
+    models, words = list(winograd.arms(model, UNTRAINED)), _tokens(model, given)
+    for each in models:
+        found = languages.language_tables(each, given.languages, words)
+        found |= languages.english_tables(each, given.english, words)
         _add(rows, found | languages.unembedding_tables(each, given.words, shuffles=given.shuffles))
     for each in winograd.arms(small, UNTRAINED):
-        _add(rows, languages.language_tables(each, given.languages, words[small.name]))
-    pairs = winograd.measure(model, given.pairs, words[model.name], untrained=UNTRAINED)
-    return {**rows, winograd.NAME: pairs}
+        _add(rows, languages.language_tables(each, given.languages, _tokens(small, given)))
+    return {**rows, winograd.NAME: winograd.measure(models, given.pairs, words)}
+
+
+def _tokens(model: LanguageModel, given: Inputs) -> list[TokenPairs]:
+    return [tokenise(concept, model.tokenizer) for concept in given.words]
 
 
 def _add(rows: Rows, tables: languages.Tables) -> None:

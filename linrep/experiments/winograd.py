@@ -1,7 +1,7 @@
 """The record on Winograd-like pairs: SmolLM2 and untrained models of its shape (`linrep run winograd`)."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,23 +36,23 @@ def record(size: Size) -> Record:
     model = load_model(MODEL)
     pairs, seeds = (read_winograd(), UNTRAINED) if size == "paper" else (read_winograd()[:SMOKE], UNTRAINED[:1])
     words = [tokenise(concept, model.tokenizer) for concept in read_pairs()]
-    body = {"models": [origin(MODEL)]} | measure(model, pairs, words, untrained=seeds)
+    body = {"models": [origin(MODEL)]} | measure(arms(model, seeds), pairs, words)
     config = {"size": size, "draws": DRAWS}
     return Record(NAME, config, tuple(seeds), "pairs", body, round(time.perf_counter() - began, 3))
 
 
 def measure(
-    model: LanguageModel, pairs: Sequence[ContextPair], words: Sequence[TokenPairs], *, untrained: Sequence[int]
+    models: Iterable[LanguageModel], pairs: Sequence[ContextPair], words: Sequence[TokenPairs]
 ) -> dict[str, Any]:
-    """All tables of `linrep.llm.winograd` for a model and untrained ones, as rows for JSON; `arm` is the model's name.
+    """All tables of `linrep.llm.winograd` for each model, as rows for JSON; `arm` is the model's name.
 
     Args:
+        models: one or more, with one tokenizer.
         words: of the word concepts.
-        untrained: seeds.
     """
-    answers = winograd.read_answers(pairs, model.tokenizer)
     parts: dict[str, list[dict[str, Any]]] = {"pairs": [], "summary": [], "top": [], "largest": []}
-    for each in arms(model, untrained):
+    for each in models:
+        answers = winograd.read_answers(pairs, each.tokenizer)
         sides, concepts = winograd.answer_sides(each, answers), winograd.concept_sides(each, answers, words)
         for name, table in tables(each, answers, sides, concepts).items():
             parts[name] += json_rows(table.reset_index())

@@ -25,7 +25,7 @@ from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, transforms
+from linrep.llm.products import PRODUCTS
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
 from linrep.steering import steering_vectors
@@ -68,7 +68,7 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     contexts = context_shifts(model, concepts)
     differences = word_shifts(model, words)
     found = {}
-    for product, to_words in transforms(model.unembedding).items():
+    for product, to_words in model.transforms.items():
         to_contexts = torch.linalg.inv(to_words) if product == "causal" else to_words
         moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
         columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
@@ -167,7 +167,7 @@ def word_null_table(model: LanguageModel, both: Sides, words: Sequence[TokenPair
         own, and for each kind of words the 95 % quantile of the absolute cosine ("random words", "as frequent",
         "Gaussian"). The pool is every token that begins a word of letters.
     """
-    pool, root = word_tokens(model), torch.linalg.inv(transforms(model.unembedding)["causal"])
+    pool, root = word_tokens(model), torch.linalg.inv(model.transforms["causal"])
     kinds: tuple[Kind, ...] = ("random words", "as frequent", "Gaussian")
     pairs = {each.name: each.pairs for each in words}
     lines = []
