@@ -50,7 +50,7 @@ serve: setup
 record: setup model
 	$(BIN)/python tests/record.py $(CHAPTER)
 
-results: setup
+results: setup model
 	for name in $$($(BIN)/python -m linrep.experiments.catalogue); do $(BIN)/linrep run $$name || exit; done
 
 bench: setup
