@@ -49,6 +49,11 @@ def largest(name: str = experiment.NAME) -> pd.DataFrame:
     return table("largest", name)
 
 
+def further() -> pd.DataFrame:
+    """Signed and nearest of further untrained models, Euclidean, by seed."""
+    return pd.DataFrame(body()["further"]).set_index("seed")[["own", "p", "|p|", "nearest", "p, nearest"]]
+
+
 @dataclass(frozen=True, eq=False)
 class Live:
     """The trained model, measured here and now.
