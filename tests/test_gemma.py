@@ -11,10 +11,11 @@ from linrep import cli
 from linrep.experiments import gemma, gemma_views, winograd
 from linrep.experiments.catalogue import EXPERIMENTS, OPTIONAL, experiment
 from linrep.llm.contexts import LANGUAGE_CONCEPTS, ContextConcept, ContextPair
+from linrep.llm.known import origin
 from linrep.llm.network import LanguageModel
 from linrep.llm.registry import SOURCES
 from linrep.llm.words import WordPairs
-from linrep.results import Record
+from linrep.results import Record, read_record, results_folder
 
 MODELS = list(gemma_views.MODELS)
 
@@ -122,3 +123,15 @@ def test_gemma_is_optional() -> None:
     assert callable(experiment(gemma.NAME))
     assert SOURCES[gemma.MODEL].terms is not None
     assert "linrep.experiments.gemma" in sys.modules
+
+
+def test_the_record_on_disk_is_of_one_piece_and_of_the_known_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_record(results_folder() / f"{gemma.NAME}.json")
+    of_one_piece(monkeypatch, found)
+    assert found.kind == gemma.NAME
+    assert found.config == {"size": "paper", "shuffles": 1000}
+    assert found.body["models"] == [origin(gemma.MODEL), origin(gemma.SMALL)]
+    assert found.provenance["commit"]
+    kept = gemma_views.part("kept")
+    assert sorted(kept["model"].unique()) == sorted(MODELS)
+    assert kept["paragraphs"].min() >= 30

@@ -87,7 +87,8 @@ def rows_by_columns(table: pd.DataFrame, *, largest: float) -> Figure:
     Args:
         largest: the cosine at which the colours end, on both sides of zero.
     """
-    figure, (axis,) = empty_figure(0.27 * table.shape[1] + 2.4, 0.27 * len(table) + 1.8)
+    height = max(0.27 * len(table) + 1.8, 3.8)  # the names of the columns need their room, however few the rows
+    figure, (axis,) = empty_figure(0.27 * table.shape[1] + 2.4, height)
     sns.heatmap(table, ax=axis, cmap="RdBu_r", vmin=-largest, vmax=largest, square=True,
                 cbar_kws={"label": "cosine", "shrink": 0.7}, xticklabels=True, yticklabels=True)  # fmt: skip
     axis.set(xlabel="directions of words", ylabel="directions of contexts")
