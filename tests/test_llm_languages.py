@@ -1,5 +1,6 @@
 """A language as a concept: which texts count, planted languages, and content held apart from language."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ def test_texts_that_are_too_short_or_too_long_are_dropped(model: LanguageModel) 
     kept = languages.of_fair_length(concept, model.tokenizer, fewest=2, most=5)
     assert kept == concept
     both = ContextConcept("c", (*PAIRS, ContextPair(3, 1, "a man king", "a man queen boy")))
+    one_short = ContextPair(4, 1, "a boy", "a man king")
+    both = ContextConcept("c", (*both.pairs, one_short, replace(one_short, context0="a man king", context1="a boy")))
     kept = languages.of_fair_length(both, model.tokenizer, fewest=3, most=4)
     assert [(pair.template, pair.filler) for pair in kept.pairs] == [(1, 1), (3, 1)]
     with pytest.raises(InputError, match=r"c: 1 pair\(s\) of 3 have 3 to 4 tokens"):
@@ -112,6 +115,7 @@ def content(
     draw = torch.Generator().manual_seed(0)
     pairs = tuple(ContextPair(article, 1, f"x {article}", f"y {article}") for article in range(30))
     shared = torch.randn(30, DIM, generator=draw, dtype=torch.float64)
+    shared[:, 0] += 5  # all texts have something of the language's axis: it must cancel
     states = torch.stack([shared, shared + own_content * torch.randn(30, DIM, generator=draw, dtype=torch.float64)])
     states[1, :, 0] += language
     words = torch.eye(DIM, dtype=torch.float64)[:6]

@@ -119,6 +119,8 @@ def test_means_and_maxima_by_hand() -> None:
     top = winograd.top_matches(both, answers, count=2)
     assert abs(top["cosine"][1]) == pytest.approx(np.abs(cosines).max())
     assert list(top.index) == [1, 2]
+    against = winograd.top_matches(*planted(-1.0))
+    assert (against["cosine"] < -0.5).all(), "the largest in size are negative here"
     assert top["concept"][1] == both.words[np.abs(cosines).max(axis=0).argmax()].name
 
 
