@@ -29,10 +29,16 @@ EXPERIMENTS = {
     "orthogonality": "linrep.experiments.orthogonality_record:record",
     "balance": "linrep.experiments.balanced_factors:record",
     "loss": "linrep.experiments.loss_record:record",
+    "winograd": "linrep.experiments.winograd:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the
 table of theorems last, since it reads the others."""
+
+OPTIONAL = {
+    "gemma": "linrep.experiments.gemma:record",
+}
+"""The same for records that need a model with terms of its own; `make results` leaves them out."""
 
 
 def experiment(name: str) -> Experiment:
@@ -41,9 +47,10 @@ def experiment(name: str) -> Experiment:
     Raises:
         InputError: there is no such experiment; the message lists those that there are.
     """
-    if name not in EXPERIMENTS:
-        raise InputError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
-    module, _, function = EXPERIMENTS[name].partition(":")
+    known = EXPERIMENTS | OPTIONAL
+    if name not in known:
+        raise InputError(f"there is no experiment {name!r}; there are {', '.join(known)}")
+    module, _, function = known[name].partition(":")
     found: Experiment = getattr(import_module(module), function)
     return found
 

@@ -235,6 +235,20 @@ PRINTED = (
         "nonsense.tsv",
     ),
     Printed(
+        "winograd",
+        "shifts of pairs of contexts with own and others' answers, and with word concepts",
+        "answers dealt out anew; untrained models; unrelated contexts; normal vectors",
+        "winograd",
+        "views.largest().drop(",
+    ),
+    Printed(
+        "languages",
+        "directions of contexts, languages and English, with those of words; within and between word concepts",
+        "untrained model; random words, words as frequent, Gaussian rows; other content",
+        "languages",
+        "views.content(",
+    ),
+    Printed(
         "theorems",
         "numbers of claims, some of them cosines",
         "each in the column beside its number",

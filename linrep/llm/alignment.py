@@ -87,7 +87,7 @@ def align(
     measured = [ContextConcept(each.concept.name, each.pairs) for each in told if len(each.pairs) > 1]
     require_shared([each.name for each in measured], [each.name for each in columns])
     rows = context_shifts(model, measured, batch=batch)
-    products = sides_of(rows, model.unembedding, columns)
+    products = sides_of(rows, model, columns)
     kept = {each.name: len(each.pairs) for each in columns}
     return {
         "rows": [each.name for each in rows],

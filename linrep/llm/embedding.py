@@ -24,9 +24,10 @@ from linrep.geometry import direction
 from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
+from linrep.llm.matrix import Unembedding
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, for_states, transforms
-from linrep.llm.shifts import context_states
+from linrep.llm.products import PRODUCTS, for_states
+from linrep.llm.shifts import pair_states
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
 from linrep.steering import steering_vectors
@@ -66,12 +67,10 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     Raises:
         InputError: a text without a token, a singular covariance.
     """
-    return sides_of(context_shifts(model, concepts), model.unembedding, words)
+    return sides_of(context_shifts(model, concepts), model, words)
 
 
-def sides_of(
-    contexts: Sequence[Shifts], unembedding: Float[Tensor, "vocabulary dim"], words: Sequence[TokenPairs]
-) -> dict[str, Sides]:
+def sides_of(contexts: Sequence[Shifts], model: Unembedding, words: Sequence[TokenPairs]) -> dict[str, Sides]:
     """Both sides of a comparison, under each of `PRODUCTS`, from shifts of hidden states.
 
     Args:
@@ -81,10 +80,9 @@ def sides_of(
     Raises:
         InputError: a singular covariance, a concept whose mean is zero.
     """
-    rows = unembedding.detach().to(device="cpu", dtype=torch.float64)
-    differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
+    differences = word_shifts(model, words)
     found = {}
-    for product, to_words in transforms(unembedding).items():
+    for product, to_words in model.transforms.items():
         to_contexts = for_states(product, to_words)
         moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
         columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
@@ -92,15 +90,26 @@ def sides_of(
     return found
 
 
-def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept], *, batch: int = 16) -> list[Shifts]:
-    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template.
+def word_shifts(model: Unembedding, words: Sequence[TokenPairs]) -> list[Shifts]:
+    """Unembedding of word 1 less that of word 0, for each pair (the paper's Δg); every pair is a cluster by itself."""
+    rows = model.unembedding.detach().to(device="cpu", dtype=torch.float64)
+    return [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
+
+
+def context_states(
+    model: LanguageModel, concepts: Sequence[ContextConcept], *, batch: int = 16
+) -> Float[Tensor, "2 pairs dim"]:
+    """Hidden states after context 0 and after context 1 of all pairs, in the order of the concepts.
 
     States are kept in the cache folder of `linrep.llm.cache`. `batch`: texts in one pass.
     """
-    pairs = [pair for concept in concepts for pair in concept.pairs]
-    states = context_states(model, pairs, batch=batch, cache=True)
-    moved = states[:, 1] - states[:, 0]
-    parts: tuple[Tensor, ...] = torch.split(moved, [len(concept.pairs) for concept in concepts])
+    return pair_states(model, [pair for concept in concepts for pair in concept.pairs], batch=batch, cache=True)
+
+
+def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept], *, batch: int = 16) -> list[Shifts]:
+    """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template."""
+    before, after = context_states(model, concepts, batch=batch)
+    parts: tuple[Tensor, ...] = torch.split(after - before, [len(concept.pairs) for concept in concepts])
     return [
         Shifts(concept.name, part, np.array([pair.template for pair in concept.pairs]))
         for concept, part in zip(concepts, parts, strict=True)
@@ -176,7 +185,7 @@ def word_null_table(model: LanguageModel, both: Sides, words: Sequence[TokenPair
         own, and for each kind of words the 95 % quantile of the absolute cosine ("random words", "as frequent",
         "Gaussian"). The pool is every token that begins a word of letters.
     """
-    pool, root = word_tokens(model), torch.linalg.inv(transforms(model.unembedding)["causal"])
+    pool, root = word_tokens(model), torch.linalg.inv(model.transforms["causal"])
     kinds: tuple[Kind, ...] = ("random words", "as frequent", "Gaussian")
     pairs = {each.name: each.pairs for each in words}
     lines = []

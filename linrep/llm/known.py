@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from linrep.llm.cache import fault
 from linrep.llm.hub import is_fetched
-from linrep.llm.registry import HUB_MODELS, SOURCES, HubModel, Source, installed
+from linrep.llm.registry import HUB_MODELS, SOURCES, HubModel, Source, installed, source_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ class KnownModel:
 def known_models() -> list[KnownModel]:
     """The known models and their state on this machine; sizes of converted files are checked, not their contents."""
     return [*map(_packaged, SOURCES.values()), *map(_of_the_hub, HUB_MODELS.values())]
+
+
+def origin(name: str) -> dict[str, str]:
+    """What a record says of a known model: its name, package and licence, and the SHA-256 of its weights file.
+
+    Raises:
+        InputError: no packaged model has this name.
+    """
+    source = source_of(name)
+    return {"name": name, "package": source.requirement, "licence": source.licence, "sha256": source.sha256}
 
 
 def _packaged(source: Source) -> KnownModel:

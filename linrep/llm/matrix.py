@@ -6,6 +6,7 @@ without memory, says which of its parameters is the output matrix, and for a tie
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from linrep.errors import LinrepError
 from linrep.llm.folder import SINGLE, check_settings, inside, opened_weights, weight_files, weight_map
 from linrep.llm.hub import fetch_settings, fetch_weights
+from linrep.llm.products import transforms
 from linrep.llm.quiet import one_line, quiet_transformers, require_transformers
 
 
@@ -35,6 +37,15 @@ class Unembedding:
     hidden_size: int
     unembedding: Float[Tensor, "vocabulary dim"]
     tokenizer: Any
+
+    @cached_property
+    def transforms(self) -> dict[str, Float[Tensor, "dim dim"]]:
+        """Of `linrep.llm.products.transforms`; found when first asked for, and then kept: W must not change in place.
+
+        Raises:
+            InputError: as `transforms` does.
+        """
+        return transforms(self.unembedding)
 
 
 def read_unembedding(where: str, *, name: str, local: bool) -> Unembedding:

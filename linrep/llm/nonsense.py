@@ -21,10 +21,9 @@ from torch import Tensor
 from linrep.errors import InputError
 from linrep.geometry import directions, unit
 from linrep.llm.contexts import ContextConcept
-from linrep.llm.embedding import Sides
+from linrep.llm.embedding import Sides, context_states
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import for_states, transforms
-from linrep.llm.shifts import context_states
+from linrep.llm.products import for_states
 
 PAIRS = 30
 DRAWS = 1000
@@ -42,10 +41,10 @@ def nonsense_cosines(
     Raises:
         InputError: fewer than two concepts.
     """
-    states = context_states(model, [pair for concept in concepts for pair in concept.pairs], cache=True)
+    states = context_states(model, concepts).transpose(0, 1)  # the contexts of a pair, and so of a concept, together
     owners = np.repeat(np.arange(len(concepts)), [2 * len(concept.pairs) for concept in concepts])
     means = nonsense_means(states.flatten(0, 1), owners, draws=DRAWS, seed=seed)
-    to_states = for_states(product, transforms(model.unembedding)[product])
+    to_states = for_states(product, model.transforms[product])
     words = directions([each.vectors for each in both.words])
     found: Float[np.ndarray, "draws words"] = (unit(means @ to_states) @ words.mT).numpy()
     return found

@@ -31,8 +31,8 @@ def log_odds_shifts(
     if not kept:
         return (), torch.zeros(0)
     ones, zeros = torch.tensor([ids[pair.word0, pair.word1] for pair in kept]).T
-    states = context_states(model, kept)
-    moved = states[:, 1] - states[:, 0]
+    before, after = pair_states(model, kept)
+    moved = after - before
     rows = model.unembedding.detach().cpu().double()
     return kept, (moved * (rows[ones] - rows[zeros])).sum(dim=1)
 
@@ -52,15 +52,19 @@ def shift_table(model: LanguageModel, concepts: Sequence[ContextConcept]) -> pd.
     return pd.DataFrame(rows, columns=["concept", "pairs", "measured", "higher", "mean"]).set_index("concept")
 
 
-def context_states(
+def pair_states(
     model: LanguageModel, pairs: Sequence[ContextPair], *, batch: int = 16, cache: bool = False
-) -> Float[Tensor, "pairs 2 dim"]:
+) -> Float[Tensor, "2 pairs dim"]:
     """Hidden states after context 0 and after context 1 of each pair, in float64 on the processor.
+
+    A text that is in several pairs is read once.
 
     Args:
         batch: texts in one pass.
         cache: look in the cache folder of `linrep.llm.cache` first, and keep them there.
     """
     texts = [text for pair in pairs for text in (pair.context0, pair.context1)]
-    states = model.hidden_states(texts, batch=batch, cache=cache).to(device="cpu", dtype=torch.float64)
-    return states.reshape(len(pairs), 2, -1)
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    found = model.hidden_states(list(place), batch=batch, cache=cache).to(device="cpu", dtype=torch.float64)
+    states = found[[place[text] for text in texts]]
+    return torch.stack([states[::2], states[1::2]])

@@ -18,7 +18,6 @@ from torch import Tensor
 from linrep.errors import InputError
 from linrep.geometry import unit
 from linrep.llm.matrix import Unembedding
-from linrep.llm.products import transforms
 
 Kind = Literal["random words", "as frequent", "Gaussian"]
 
@@ -69,7 +68,7 @@ def gaussian_unembedding(model: Unembedding, *, seed: int) -> Unembedding:
         InputError: the covariance of W's rows is singular.
     """
     weights = model.unembedding.detach()
-    root = torch.linalg.inv(transforms(weights)["causal"])
+    root = torch.linalg.inv(model.transforms["causal"])
     noise = np.random.default_rng(seed).standard_normal(weights.shape, dtype=np.float32)
     rows = torch.from_numpy(noise) @ root.float() + weights.float().mean(dim=0).cpu()
     return Unembedding(f"{model.name}, Gaussian rows, seed {seed}", model.hidden_size, rows, model.tokenizer)

@@ -91,9 +91,8 @@ def tokenise(concept: WordPairs, tokenizer: Any) -> TokenPairs:
     """
     kept: dict[tuple[int, int], Pair] = {}
     dropped: list[tuple[Pair, str]] = []
-    before = _ids("a", tokenizer)
     for pair in concept.pairs:
-        found = [_token(word, tokenizer, before) for word in pair]
+        found = [_token(word, tokenizer) for word in pair]
         ids = (found[1], found[0])
         if reasons := [token for token in found if isinstance(token, str)]:
             dropped.append((pair, ", ".join(dict.fromkeys(reasons))))
@@ -114,12 +113,17 @@ def tokenise(concept: WordPairs, tokenizer: Any) -> TokenPairs:
     )
 
 
-def _token(word: str, tokenizer: Any, before: list[int]) -> int | str:
-    """The token of a word that follows a space, or why there is none. `before` are the ids of the text "a"."""
-    ids = _ids(f"a {word}", tokenizer)
-    if ids[: len(before)] != before:
+def following_ids(word: str, tokenizer: Any) -> list[int] | None:
+    """The tokens of a word that follows a space; None when it changes those of the text before it."""
+    before, ids = _ids("a", tokenizer), _ids(f"a {word}", tokenizer)
+    return ids[len(before) :] if ids[: len(before)] == before else None
+
+
+def _token(word: str, tokenizer: Any) -> int | str:
+    """The token of a word that follows a space, or why there is none."""
+    ids = following_ids(word, tokenizer)
+    if ids is None:
         return f"{quoted(word)} has no tokens of its own"
-    ids = ids[len(before) :]
     if len(ids) != 1:
         return f"{quoted(word)} is {len(ids)} tokens"
     if ids[0] == tokenizer.unk_token_id:
