@@ -54,3 +54,121 @@ Verdicts: "new" as said, "different" if an interval lies wholly on the other sid
 Predictions, written before the first number: leak, controls and success "new". Cost is not: fisher's covariance may
 be near enough to singular to fail on words that were not used. Euclidean has less than half of causal's selectivity.
 """
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from linrep.errors import InputError
+from linrep.experiments.catalogue import Size
+from linrep.experiments.steering_split import Ground, Split, controls, directions, ground, off_target, split_of
+from linrep.llm.contexts import ContextConcept, read_contexts
+from linrep.llm.model import load_model
+from linrep.llm.registry import source_of
+from linrep.llm.steered import alpha_at, changes, cost, log_forecast, logit_shift
+from linrep.results import Record, short
+
+NAME = "steering"
+MODEL = "smollm2-135m"
+SPLITS = 4
+COST = 0.1
+"""The KL divergence, in nats, at which directions are compared."""
+
+NAT, CONTEXT, KL = "1 nat", "as context", f"KL {COST}"
+DIRECTIONS = ("euclidean", "causal", "fisher", "context")
+CONTROLS = ("random", "other", "other, causal", "as frequent", "as frequent, causal")
+
+SMOKE = 2
+"""Concepts of a smoke run, with one split."""
+
+Row = dict[str, Any]
+
+
+def record(size: Size) -> Record:
+    """Every concept, split, direction and scale.
+
+    Body: rows, the measures, in nats and shares; contexts, for each concept and split how many pairs of words and of
+    contexts there are, and what contexts do without steering.
+    """
+    began = time.perf_counter()
+    concepts = read_contexts() if size == "paper" else read_contexts()[:SMOKE]
+    splits = SPLITS if size == "paper" else 1
+    model = load_model(MODEL)
+    given = ground(model, concepts, fisher=True)
+    found = [concept_rows(given, concept, range(splits)) for concept in concepts]
+    body = {
+        "rows": [row for rows, _ in found for row in rows],
+        "contexts": [row for _, contexts in found for row in contexts],
+    }
+    config = {"model": MODEL, "weights sha256": source_of(MODEL).sha256, "size": size, "kl": COST}
+    return Record(NAME, config, range(splits), "rows", body, round(time.perf_counter() - began, 3))
+
+
+def concept_rows(
+    given: Ground, concept: ContextConcept, splits: Sequence[int], *, only: Sequence[str] | None = None
+) -> tuple[list[Row], list[Row]]:
+    """The rows of one concept, and those of its contexts.
+
+    Args:
+        only: the directions to measure; without it all that the ground allows, controls among them.
+
+    Raises:
+        InputError: a direction that is not there.
+    """
+    log_p = log_forecast(given.neutral_states(concept.name).float(), given.unembedding.float())
+    rows, contexts = [], []
+    for number in splits:
+        split = split_of(given, concept, number)
+        every = directions(given, split) | (controls(given, split) if only is None else {})
+        if unknown := [name for name in only or () if name not in every]:
+            raise InputError(f"there is no direction {unknown[0]!r}; there are {', '.join(every)}")
+        place = {"concept": concept.name, "split": number}
+        contexts.append(place | context_line(split))
+        for name in every if only is None else only:
+            moved = logit_shift(given.unembedding, every[name]).float()
+            for scale, alpha in scales(split, every[name], name, alpha_at(log_p, moved, kl=COST)).items():
+                kl, changed = cost(log_p, moved, alpha=alpha)
+                line = {"kl": short(kl), "changed": short(changed)} | effects(given, split, alpha * every[name])
+                rows.append(place | {"direction": name, "scale": scale} | line)
+    return rows, contexts
+
+
+def scales(split: Split, direction: Any, name: str, at_cost: float) -> dict[str, float]:
+    """α for each scale that the direction has: see the rules."""
+    found = {KL: at_cost}
+    if name in DIRECTIONS and split.context_effect > 0:
+        effect = float(direction @ split.toward)
+        found |= {NAT: 1 / effect, CONTEXT: split.context_effect / effect}
+    return found
+
+
+def effects(given: Ground, split: Split, step: Any) -> Row:
+    """What one step, in full length, does to words: target, leak, leak of means, related, success, and its length."""
+    leak, related = (
+        [changes(given.unembedding, pairs, step) for pairs in side] for side in off_target(given, split.concept)
+    )
+    after = split.held_odds(step)
+    return {
+        "length": short(float(step.norm())),
+        "target": short(float(changes(given.unembedding, split.held, step).mean())),
+        "leak": short(float(np.mean([np.abs(each).mean() for each in leak]))),
+        "leak of means": short(float(np.mean([abs(each.mean()) for each in leak]))),
+        "related": short(float(np.mean([np.abs(each).mean() for each in related]))) if related else None,
+        "success": short(float((after > 0).mean())) if len(after) else None,
+    }
+
+
+def context_line(split: Split) -> Row:
+    """How many pairs a split has, what contexts do to its training words in nats, and whom they make preferred."""
+    before, after = split.held_odds(None), split.held_odds(None, value=1)
+    tested = len(before)
+    return {
+        "training": len(split.training),
+        "held out": len(split.held),
+        "contexts": tested,
+        "context effect": short(split.context_effect),
+        "before": short(float((before > 0).mean())) if tested else None,
+        "after context 1": short(float((after > 0).mean())) if tested else None,
+    }

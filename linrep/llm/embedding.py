@@ -24,8 +24,9 @@ from linrep.geometry import direction
 from linrep.llm import matching
 from linrep.llm.contexts import ContextConcept
 from linrep.llm.matching import Shifts
+from linrep.llm.matrix import Unembedding
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import PRODUCTS, transforms
+from linrep.llm.products import PRODUCTS, state_transform, transforms
 from linrep.llm.word_nulls import Kind, null_cosines
 from linrep.llm.words import TokenPairs
 from linrep.steering import steering_vectors
@@ -65,16 +66,22 @@ def sides(model: LanguageModel, concepts: Sequence[ContextConcept], words: Seque
     Raises:
         InputError: a text without a token, a singular covariance.
     """
-    contexts = context_shifts(model, concepts)
+    contexts, differences = context_shifts(model, concepts), word_shifts(model, words)
+    return {
+        product: _sides(transformed(contexts, state_transform(product, to_words)), transformed(differences, to_words))
+        for product, to_words in transforms(model.unembedding).items()
+    }
+
+
+def transformed(concepts: Sequence[Shifts], matrix: Float[Tensor, "dim dim"]) -> tuple[Shifts, ...]:
+    """The same concepts with their vectors multiplied by a matrix."""
+    return tuple(Shifts(each.name, each.vectors @ matrix, each.clusters) for each in concepts)
+
+
+def word_shifts(model: Unembedding, words: Sequence[TokenPairs]) -> list[Shifts]:
+    """The paper's Δg of each word pair, in float64; every pair is a cluster of its own."""
     rows = model.unembedding.detach().to(device="cpu", dtype=torch.float64)
-    differences = [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
-    found = {}
-    for product, to_words in transforms(model.unembedding).items():
-        to_contexts = torch.linalg.inv(to_words) if product == "causal" else to_words
-        moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
-        columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
-        found[product] = Sides(tuple(moved), tuple(columns), matching.matching_cosines(moved, columns))
-    return found
+    return [Shifts(each.name, steering_vectors(rows, each.pairs), np.arange(len(each.pairs))) for each in words]
 
 
 def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> list[Shifts]:
@@ -82,14 +89,27 @@ def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept]) -> 
 
     States are kept in the cache folder of `linrep.llm.cache`.
     """
+    return shifts_of(model.hidden_states(context_texts(concepts), cache=True), concepts)
+
+
+def context_texts(concepts: Sequence[ContextConcept]) -> list[str]:
+    """Context 0 and context 1 of each pair in turn, concept by concept."""
     pairs = [pair for concept in concepts for pair in concept.pairs]
-    states = model.hidden_states([text for pair in pairs for text in (pair.context0, pair.context1)], cache=True)
+    return [text for pair in pairs for text in (pair.context0, pair.context1)]
+
+
+def shifts_of(states: Float[Tensor, "texts dim"], concepts: Sequence[ContextConcept]) -> list[Shifts]:
+    """The shifts of each concept, in float64, from the states of `context_texts`."""
     states = states.to(device="cpu", dtype=torch.float64)
     parts: tuple[Tensor, ...] = torch.split(states[1::2] - states[::2], [len(concept.pairs) for concept in concepts])
     return [
         Shifts(concept.name, part, np.array([pair.template for pair in concept.pairs]))
         for concept, part in zip(concepts, parts, strict=True)
     ]
+
+
+def _sides(contexts: tuple[Shifts, ...], words: tuple[Shifts, ...]) -> Sides:
+    return Sides(contexts, words, matching.matching_cosines(contexts, words))
 
 
 def evidence_table(both: Sides, *, seed: int = 0) -> pd.DataFrame:

@@ -55,3 +55,11 @@ def transforms(unembedding: Float[Tensor, "vocabulary dim"]) -> dict[str, Float[
         "pc1_removed": identity - torch.outer(first, first),
         "causal": (vectors / values.sqrt()) @ vectors.T,
     }
+
+
+def state_transform(product: str, to_words: Float[Tensor, "dim dim"]) -> Float[Tensor, "dim dim"]:
+    """The map of hidden states that goes with a product's map of words.
+
+    Under "causal" it is the inverse, so that every logit stays as it is; else the same map serves both sides.
+    """
+    return torch.linalg.inv(to_words) if product == "causal" else to_words
