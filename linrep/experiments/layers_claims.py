@@ -29,8 +29,8 @@ def claims() -> list[Claim]:
     trained = {product: views.by_layer("lens", product) for product in PRODUCTS}
     untrained = {product: views.untrained("lens", product) for product in PRODUCTS}
     return [
-        rises(trained, untrained, views.part("rises").loc["lens"]),
-        peaks(trained, untrained, views.part("peaks").loc["lens"]),
+        rises(trained, untrained, views.part("rises", view="lens")),
+        peaks(trained, untrained, views.part("peaks", view="lens")),
         gap(trained),
         empty(trained, untrained),
     ]

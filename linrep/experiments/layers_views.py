@@ -29,10 +29,10 @@ def untrained(view: str, product: str) -> pd.DataFrame:
     return found.pivot_table(index="layer", columns="arm", values="own")
 
 
-def part(name: str) -> pd.DataFrame:
-    """"peaks" or "rises" of the trained model, by view and product."""
+def part(name: str, *, view: str) -> pd.DataFrame:
+    """Part "peaks" or "rises" of the record for the trained model under one view, by product."""
     rows = pd.DataFrame(recorded(NAME).body[name])
-    return rows[rows["arm"] == TRAINED].drop(columns="arm").set_index(["view", "product"])
+    return rows[(rows["arm"] == TRAINED) & (rows["view"] == view)].drop(columns=["arm", "view"]).set_index("product")
 
 
 def own_by_concept(view: str, product: str) -> pd.DataFrame:

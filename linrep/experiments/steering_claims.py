@@ -39,9 +39,9 @@ def leak(differences: pd.DataFrame, means: pd.DataFrame) -> Claim:
         hypotheses=HYPOTHESES,
         verdict=_ordered(differences),
         measured="held-out target over mean |change| of other concepts' words, causal direction",
-        number=float(means.loc["causal", "selectivity"]),
+        number=float(means["selectivity"]["causal"]),
         broken="causal: the Euclidean direction of the same words",
-        control=float(means.loc["euclidean", "selectivity"]),
+        control=float(means["selectivity"]["euclidean"]),
         where=WHERE,
     )
 
@@ -56,9 +56,9 @@ def cost(differences: pd.DataFrame, means: pd.DataFrame) -> Claim:
         hypotheses=f"{HYPOTHESES}, KL 0.1 nats at 100 contexts of other concepts",
         verdict=_ordered(differences),
         measured="held-out target at KL 0.1, Fisher direction, nats",
-        number=float(means.loc["fisher", "target"]),
+        number=float(means["target"]["fisher"]),
         broken="Fisher: the Euclidean direction of the same words",
-        control=float(means.loc["euclidean", "target"]),
+        control=float(means["target"]["euclidean"]),
         where=WHERE,
     )
 
@@ -82,7 +82,7 @@ def controls(means: pd.DataFrame, others: pd.DataFrame) -> Claim:
 
 def success(row: pd.DataFrame) -> Claim:
     """New: the causal direction falls short of context 1 by less than 0.1 for certain; different: by more."""
-    line = row.loc["causal"]
+    line = row.to_dict("index")["causal"]
     return Claim(
         key="steering-success",
         statement="A step along the causal direction, as long as contexts go, makes a context prefer held-out words "

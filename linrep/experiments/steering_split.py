@@ -144,11 +144,9 @@ def split_of(given: Ground, concept: ContextConcept, number: int) -> Split:
     place = {words.words[held]: held for held in second.tolist()}
     trained = [pair for pair in concept.pairs if pair.template in training_templates]
     tested = [
-        pair
-        for pair in concept.pairs
-        if pair.template not in training_templates and (pair.word0, pair.word1) in place
+        pair for pair in concept.pairs if pair.template not in training_templates and (pair.word0, pair.word1) in place
     ]
-    next_words = words.pairs[[place[pair.word0, pair.word1] for pair in tested]].reshape(-1, 2)  # type: ignore[index]
+    next_words = words.pairs[[place[pair.word0, pair.word1] for pair in tested]].reshape(-1, 2)
     sides = [given.at([pair.context0 for pair in trained]), given.at([pair.context1 for pair in trained])]
     dim = given.unembedding.shape[1]
     tested_texts = [[pair.context0 for pair in tested], [pair.context1 for pair in tested]]

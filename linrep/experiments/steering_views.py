@@ -107,9 +107,7 @@ def require_live(
     """
     concepts = chosen(names)
     given = ground(model, concepts, fisher=False)
-    live = pd.DataFrame(
-        [row for concept in concepts for row in concept_rows(given, concept, [0], only=directions)[0]]
-    )
+    live = pd.DataFrame([row for concept in concepts for row in concept_rows(given, concept, [0], only=directions)[0]])
     columns = ["length", "target", "leak", "leak of means", "kl"]  # not shares, which a last digit can flip
     require_agreement(_rows(), live, on=KEYS, columns=columns, tolerance=tolerance)
     return live
