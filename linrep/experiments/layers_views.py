@@ -7,8 +7,9 @@ import pandas as pd
 from linrep.errors import InputError
 from linrep.experiments.layers import NAME, TRAINED, words_of
 from linrep.experiments.table_views import recorded
+from linrep.llm import embedding
 from linrep.llm.contexts import ContextConcept, read_contexts
-from linrep.llm.layers import concept_table, courses, stacked
+from linrep.llm.layers import NONE, VIEWS, concept_table, courses, signed_cosines, stacked
 from linrep.llm.network import LanguageModel
 from linrep.results import require_agreement
 
@@ -47,6 +48,28 @@ def concept_peaks(view: str, product: str) -> pd.DataFrame:
     """For each concept the layer of its largest own cosine, that cosine, and the one at the last layer."""
     own = own_by_concept(view, product)
     return pd.DataFrame({"peak": own.idxmax(axis=1), "at its peak": own.max(axis=1), "at the end": own.iloc[:, -1]})
+
+
+def by_ending(view: str, product: str) -> pd.DataFrame:
+    """Mean own cosine by layer of the concepts that have no shift in layer 0, and of the others, with their numbers.
+
+    Without a shift: the two contexts of every pair end with the same token, so that whatever later layers know of the
+    concept has come from earlier words.
+    """
+    own, rows = own_by_concept(view, product), pd.DataFrame(recorded(NAME).body["concepts"])
+    still = rows[(rows["layer"] == 0) & (rows["nearest"] == NONE)]["concept"].unique().tolist()
+    moved = [name for name in own.index if name not in still]
+    return pd.DataFrame({f"same token, {len(still)}": own.loc[still].mean(), f"other, {len(moved)}": own.loc[moved].mean()})
+
+
+def last_layer(model: LanguageModel, names: Sequence[str]) -> pd.DataFrame:
+    """Own cosines under the Euclidean product as the embedding chapter has them, and those on record at layer L."""
+    words = words_of(model)
+    places = [[each.name for each in words].index(name) for name in names]
+    cosines = signed_cosines(embedding.context_shifts(model, chosen(names)), embedding.word_shifts(model, words))
+    anew = pd.Series([cosines[row, place] for row, place in enumerate(places)], index=list(names))
+    on_record = {view: own_by_concept(view, "euclidean").iloc[:, -1].loc[list(names)] for view in VIEWS}
+    return pd.DataFrame({"embedding": anew} | on_record).rename_axis("concept")
 
 
 def landmarks(view: str, product: str) -> dict[str, int]:
