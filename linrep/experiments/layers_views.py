@@ -59,7 +59,8 @@ def by_ending(view: str, product: str) -> pd.DataFrame:
     own, rows = own_by_concept(view, product), pd.DataFrame(recorded(NAME).body["concepts"])
     still = rows[(rows["layer"] == 0) & (rows["nearest"] == NONE)]["concept"].unique().tolist()
     moved = [name for name in own.index if name not in still]
-    return pd.DataFrame({f"same token, {len(still)}": own.loc[still].mean(), f"other, {len(moved)}": own.loc[moved].mean()})
+    parts = {f"same token, {len(still)}": still, f"other, {len(moved)}": moved}
+    return pd.DataFrame({label: own.loc[names].mean() for label, names in parts.items()})
 
 
 def last_layer(model: LanguageModel, names: Sequence[str]) -> pd.DataFrame:

@@ -89,7 +89,7 @@ Row = dict[str, Any]
 def record(size: Size) -> Record:
     """Every concept, split, direction and scale.
 
-    Body: rows, the measures, in nats and shares; contexts, for each concept and split how many pairs of words and of
+    Body: effects, the measures, nats and shares; contexts, for each concept and split how many pairs of words and of
     contexts there are, and what contexts do without steering.
     """
     began = time.perf_counter()
@@ -99,11 +99,11 @@ def record(size: Size) -> Record:
     given = ground(model, concepts, fisher=True)
     found = [concept_rows(given, concept, range(splits)) for concept in concepts]
     body = {
-        "rows": [row for rows, _ in found for row in rows],
+        "effects": [row for rows, _ in found for row in rows],
         "contexts": [row for _, contexts in found for row in contexts],
     }
     config = {"model": MODEL, "weights sha256": source_of(MODEL).sha256, "size": size, "kl": COST}
-    return Record(NAME, config, range(splits), "rows", body, round(time.perf_counter() - began, 3))
+    return Record(NAME, config, range(splits), "effects", body, round(time.perf_counter() - began, 3))
 
 
 def concept_rows(

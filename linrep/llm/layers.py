@@ -159,7 +159,8 @@ def drawn_means(course: Course, *, draws: int = DRAWS, seed: int = 0) -> Float[n
             total[layer] += (means * toward).sum(dim=1).numpy()
     found = total / len(course[0].own)
     measured = np.array([np.diagonal(both.cosines[:, both.own]).mean() for both in course])
-    return found + (measured - found.mean(axis=1))[:, None]
+    centred: Float[np.ndarray, "layers draws"] = found + (measured - found.mean(axis=1))[:, None]
+    return centred
 
 
 def peak(own: Float[np.ndarray, " layers"], drawn: Float[np.ndarray, "layers draws"]) -> dict[str, float]:
