@@ -8,11 +8,13 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
+from linrep.experiments.layers import words_of
 from linrep.experiments.layers_views import chosen
 from linrep.experiments.steering import CONTEXT, NAME, concept_rows
-from linrep.experiments.steering_split import ground
+from linrep.experiments.steering_split import ground, some_texts
 from linrep.experiments.table_views import recorded
 from linrep.llm.network import LanguageModel
+from linrep.llm.steered import changes, log_forecast, mean_difference
 from linrep.results import require_agreement
 
 DRAWS = 2000
@@ -92,6 +94,25 @@ def success(names: Sequence[str]) -> pd.DataFrame:
         gap = interval((both["success"] - both["after context 1"]).to_numpy(float))
         lines.append(line | dict(zip(("difference", "low", "high"), gap, strict=True)))
     return pd.DataFrame(lines).set_index("direction")
+
+
+def everywhere(model: LanguageModel, name: str, others: str, *, pairs: int = 4) -> pd.DataFrame:
+    """One step along the mean Δg of a concept at neutral contexts of another: log-odds of some of the concept's words.
+
+    Returns:
+        For each word pair the change that the inner product says, and the smallest and largest change of the
+        logarithm of the model's odds over the contexts, in nats.
+    """
+    words = next(each for each in words_of(model) if each.name == name)
+    table = model.unembedding.detach().cpu().double()
+    step = mean_difference(table, words.pairs)
+    states = model.hidden_states(some_texts(*chosen([others]), parity=0), cache=True).cpu().double()
+    moved = log_forecast(states + step, table) - log_forecast(states, table)
+    ones, zeros = words.pairs[:pairs].T
+    odds = moved[:, ones] - moved[:, zeros]
+    said = changes(table, words.pairs[:pairs], step)
+    rows = {"said": said, "smallest": odds.min(dim=0).values.numpy(), "largest": odds.max(dim=0).values.numpy()}
+    return pd.DataFrame(rows, index=pd.Index([" / ".join(pair) for pair in words.words[:pairs]], name="pair"))
 
 
 def require_live(
