@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,7 @@ def test_halves_share_no_token_and_lose_no_pair() -> None:
         assert abs(len(first) - len(second)) == 1
         drawn.add(tuple(first))
     assert len(drawn) > 10
+    assert {len(first) for first in drawn} == {4, 5}  # either half may have one more
     with pytest.raises(InputError, match="all 2 pairs are linked by tokens they share"):
         linked_halves(np.array([(0, 1), (2, 1)]), generator=np.random.default_rng(0))
 
@@ -290,7 +292,8 @@ def test_views_average_over_splits_and_pair_by_concept(monkeypatch: pytest.Monke
     line = dict.fromkeys(steering_views.MEASURES, 1.0)
     rows = pd.DataFrame(
         line
-        | {"concept": concept, "split": split, "direction": name, "scale": NAT, "target": target + split, "leak": 2.0}
+        | {"concept": concept, "split": split, "direction": name, "scale": NAT}
+        | {"target": target + split, "leak": 1.0 + 2 * split}
         for concept, name, target in (("a", "x", 1), ("b", "x", 5), ("a", "y", 0), ("b", "y", 1))
         for split in (0, 1)
     )
@@ -300,6 +303,23 @@ def test_views_average_over_splits_and_pair_by_concept(monkeypatch: pytest.Monke
     assert found["difference"] == pytest.approx((0.5 + 2.0) / 2)
     assert (found["low"], found["high"], found["larger in"]) == (0.5, 2.0, 2)
     assert steering_views.table(NAT, ["x", "y"], ["target", "leak"]).loc["y", "target"] == 1.0
+
+
+def test_one_step_moves_log_odds_alike_at_every_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINREP_CACHE", str(tmp_path))
+    tokens = tokenizer()
+    llama = network(len(tokens), tied=True)
+    weight = llama.get_output_embeddings().weight.detach()
+    model = LanguageModel(name="tiny", hidden_size=16, unembedding=weight, tokenizer=tokens, network=llama)
+    pairs = tuple(ContextPair(number, 1, "a king " * number, "a boy " * number) for number in range(1, 12))
+    monkeypatch.setattr(steering_views, "chosen", lambda names: [ContextConcept(name, pairs) for name in names])
+    monkeypatch.setattr(steering_views, "words_of", lambda given: [token_pairs("c", [(3, 4), (5, 6)])])
+    found = steering_views.everywhere(model, "c", "d")
+    assert list(found.index) == ["w0 / v0", "w1 / v1"]
+    np.testing.assert_allclose(found["smallest"], found["said"], atol=1e-6)
+    np.testing.assert_allclose(found["largest"], found["said"], atol=1e-6)
+    step = (weight[[3, 5]] - weight[[4, 6]]).double().mean(dim=0)
+    assert found["said"].iloc[0] == pytest.approx(float((weight[3] - weight[4]).double() @ step))
 
 
 def test_the_record_is_whole() -> None:
