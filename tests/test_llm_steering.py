@@ -322,6 +322,19 @@ def test_one_step_moves_log_odds_alike_at_every_context(tmp_path: Path, monkeypa
     assert found["said"].iloc[0] == pytest.approx(float((weight[3] - weight[4]).double() @ step))
 
 
+def test_random_pairs_move_as_the_covariance_says(table: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [token_pairs("a", [(3, 4), (5, 6)]), token_pairs("b", [(7, 8), (9, 10)]), token_pairs("c", [(1, 2)])]
+    monkeypatch.setattr(steering_views, "words_of", lambda given: words)
+    model = LanguageModel(name="tiny", hidden_size=DIM, unembedding=table, tokenizer=None, network=None)
+    found = steering_views.on_random_pairs(model, ["a", "b"])
+    assert list(found.index) == ["a", "b"]
+    toward = (table[[3, 5]] - table[[4, 6]]).mean(dim=0)
+    moved = table @ toward / (toward @ toward)
+    square = (moved[:, None] - moved[None, :]).square().mean()
+    assert found["euclidean"]["a"] == pytest.approx(float(square.sqrt()))
+    assert (found["causal"] < found["euclidean"]).all()
+
+
 def test_the_record_is_whole() -> None:
     record = steering_views.recorded("steering")
     rows = record.to_frame()

@@ -14,7 +14,8 @@ from linrep.experiments.steering import CONTEXT, NAME, concept_rows
 from linrep.experiments.steering_split import ground, some_texts
 from linrep.experiments.table_views import recorded
 from linrep.llm.network import LanguageModel
-from linrep.llm.steered import changes, log_forecast, mean_difference
+from linrep.llm.products import covariance
+from linrep.llm.steered import changes, least_spread, log_forecast, mean_difference
 from linrep.results import require_agreement
 
 DRAWS = 2000
@@ -113,6 +114,21 @@ def everywhere(model: LanguageModel, name: str, others: str, *, pairs: int = 4) 
     said = changes(table, words.pairs[:pairs], step)
     rows = {"said": said, "smallest": odds.min(dim=0).values.numpy(), "largest": odds.max(dim=0).values.numpy()}
     return pd.DataFrame(rows, index=pd.Index([" / ".join(pair) for pair in words.words[:pairs]], name="pair"))
+
+
+def on_random_pairs(model: LanguageModel, names: Sequence[str]) -> pd.DataFrame:
+    """Root mean square change of random pairs of tokens for one nat of a concept's words, by algebra: √(2 dᵀ Cov d).
+
+    Directions are of all words of each concept, scaled to one nat on these; euclidean and causal.
+    """
+    table = model.unembedding.detach().cpu().double()
+    spread, rows = covariance(table), {}
+    for words in words_of(model):
+        if words.name in names:
+            toward = mean_difference(table, words.pairs)
+            steps = {"euclidean": toward / (toward @ toward), "causal": least_spread(spread, toward)}
+            rows[words.name] = {key: float((2 * step @ spread @ step).sqrt()) for key, step in steps.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("concept")
 
 
 def require_live(
