@@ -236,6 +236,11 @@ def test_the_rows_are_what_they_say(given: Ground) -> None:
     assert frame.loc[("context", CONTEXT), "length"] == pytest.approx(float(split.shift.norm()), rel=1e-4)
     assert frame["related"].isna().all()
     assert line["contexts"] == len(split.differences)
+    own = (split.states[1] - split.states[0]).mul(split.differences).sum(dim=1).mean()
+    assert line["next words"] == pytest.approx(float(own), rel=1e-4)
+    step = every["causal"] * split.context_effect / float(every["causal"] @ split.toward)
+    steered = float((split.differences @ step).mean())
+    assert frame.loc[("causal", CONTEXT), "next words"] == pytest.approx(steered, rel=1e-4)
     assert line["context effect"] == pytest.approx(split.context_effect, rel=1e-4)
     with pytest.raises(InputError, match="there is no direction 'south'"):
         concept_rows(given, CONCEPT, [0], only=["south"])

@@ -36,6 +36,8 @@ Measures:
 - kl: KL(steered ‖ plain), in nats, mean over 100 neutral contexts: five of each of the other 20 concepts, even
   templates.
 - changed: the share of the neutral contexts whose likeliest token is another one.
+- next words (added after success had been seen, to explain it): the mean log-odds change of the words that success
+  looks at, by the step, and by context 1.
 - success: of the pairs of held-out templates whose next words are a held-out pair, the share that prefers word 1
   after context 0 with steering; beside it the share after context 0 without, and after context 1.
 
@@ -157,6 +159,7 @@ def effects(given: Ground, split: Split, step: Any) -> Row:
         "leak of means": short(float(np.mean([abs(each.mean()) for each in leak]))),
         "related": short(float(np.mean([np.abs(each).mean() for each in related]))) if related else None,
         "success": short(float((after > 0).mean())) if len(after) else None,
+        "next words": short(float((after - split.held_odds(None)).mean())) if len(after) else None,
     }
 
 
@@ -171,4 +174,5 @@ def context_line(split: Split) -> Row:
         "context effect": short(split.context_effect),
         "before": short(float((before > 0).mean())) if tested else None,
         "after context 1": short(float((after > 0).mean())) if tested else None,
+        "next words": short(float((after - before).mean())) if tested else None,
     }

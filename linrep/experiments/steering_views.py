@@ -19,7 +19,10 @@ from linrep.llm.steered import changes, least_spread, log_forecast, mean_differe
 from linrep.results import require_agreement
 
 DRAWS = 2000
-MEASURES = ["length", "target", "leak", "leak of means", "related", "kl", "changed", "success"]
+MEASURES = ["length", "target", "leak", "leak of means", "related", "kl", "changed", "success", "next words"]
+AFTER = ["before", "after context 1", "next words"]
+"""What contexts do without steering: known where a split has a held-out pair to test."""
+
 KEYS = ["concept", "split", "direction", "scale"]
 
 
@@ -41,9 +44,9 @@ def by_concept(direction: str, scale: str) -> pd.DataFrame:
 def contexts() -> pd.DataFrame:
     """What contexts do by themselves, by concept: means over splits that have a held-out pair to test, and counts."""
     rows = pd.DataFrame(recorded(NAME).body["contexts"])
-    rows = rows.assign(**{name: pd.to_numeric(rows[name]) for name in ("before", "after context 1")})
+    rows = rows.assign(**{name: pd.to_numeric(rows[name]) for name in AFTER})
     groups = rows.groupby("concept")
-    means = groups[["training", "held out", "context effect", "before", "after context 1"]].mean()
+    means = groups[["training", "held out", "context effect", *AFTER]].mean()
     return means.assign(contexts=groups["contexts"].sum())
 
 
@@ -79,6 +82,16 @@ def compared(scale: str, column: str, pairs: Sequence[tuple[str, str]]) -> pd.Da
         line = {"first": first, "second": second, "difference": mean, "low": low, "high": high}
         lines.append(line | {"larger in": int((both > 0).sum()), "concepts": len(both)})
     return pd.DataFrame(lines).set_index(["first", "second"])
+
+
+def reach(names: Sequence[str]) -> pd.Series:
+    """Mean log-odds change in nats over the concepts, at the scale of contexts: what the scale was set by, and reached.
+
+    The training words by context 1, the next words of held-out contexts by context 1, and these by each direction.
+    """
+    alone = contexts()
+    found = {"context 1, training words": alone["context effect"].mean(), "context 1": alone["next words"].mean()}
+    return pd.Series(found | {name: by_concept(name, CONTEXT)["next words"].mean() for name in names}, name="nats")
 
 
 def success(names: Sequence[str]) -> pd.DataFrame:
