@@ -6,7 +6,7 @@ import torch
 
 from linrep.errors import InputError
 from linrep.llm.products import transforms
-from linrep.llm.word_nulls import WINDOW, _places, null_cosines
+from linrep.llm.word_nulls import WINDOW, drawn_places, null_cosines
 
 DIM = 30
 
@@ -57,7 +57,7 @@ def test_words_of_a_pair_differ_and_stay_near_their_places() -> None:
     pairs = np.array([[0, 3998], [2000, 2002], [1000, 1000]])
     generator = np.random.default_rng(0)
     for kind in ("random words", "as frequent"):
-        found = _places(pairs, pool, kind, 500, generator)
+        found = drawn_places(pairs, pool, kind, 500, generator)
         assert found.shape == (500, 2, 3)
         assert found.min() >= 0
         assert found.max() < len(pool)

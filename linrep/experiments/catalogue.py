@@ -30,6 +30,8 @@ EXPERIMENTS = {
     "balance": "linrep.experiments.balanced_factors:record",
     "loss": "linrep.experiments.loss_record:record",
     "winograd": "linrep.experiments.winograd:record",
+    "layers": "linrep.experiments.layers:record",
+    "steering": "linrep.experiments.steering:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the

@@ -249,6 +249,13 @@ PRINTED = (
         "views.content(",
     ),
     Printed(
+        "layers",
+        "directions of contexts with directions of words, at every layer",
+        "three untrained models; labels permuted; other concepts' words",
+        "layers",
+        "views.untrained(",
+    ),
+    Printed(
         "theorems",
         "numbers of claims, some of them cosines",
         "each in the column beside its number",

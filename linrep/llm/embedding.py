@@ -81,13 +81,15 @@ def sides_of(contexts: Sequence[Shifts], model: Unembedding, words: Sequence[Tok
         InputError: a singular covariance, a concept whose mean is zero.
     """
     differences = word_shifts(model, words)
-    found = {}
-    for product, to_words in model.transforms.items():
-        to_contexts = for_states(product, to_words)
-        moved = [Shifts(each.name, each.vectors @ to_contexts, each.clusters) for each in contexts]
-        columns = [Shifts(each.name, each.vectors @ to_words, each.clusters) for each in differences]
-        found[product] = Sides(tuple(moved), tuple(columns), matching.matching_cosines(moved, columns))
-    return found
+    return {
+        product: _sides(transformed(contexts, for_states(product, to_words)), transformed(differences, to_words))
+        for product, to_words in model.transforms.items()
+    }
+
+
+def transformed(concepts: Sequence[Shifts], matrix: Float[Tensor, "dim dim"]) -> tuple[Shifts, ...]:
+    """The same concepts with their vectors multiplied by a matrix."""
+    return tuple(Shifts(each.name, each.vectors @ matrix, each.clusters) for each in concepts)
 
 
 def word_shifts(model: Unembedding, words: Sequence[TokenPairs]) -> list[Shifts]:
@@ -109,11 +111,32 @@ def context_states(
 def context_shifts(model: LanguageModel, concepts: Sequence[ContextConcept], *, batch: int = 16) -> list[Shifts]:
     """Hidden state after context 1 less that after context 0, for each pair (the paper's Δf); by template."""
     before, after = context_states(model, concepts, batch=batch)
-    parts: tuple[Tensor, ...] = torch.split(after - before, [len(concept.pairs) for concept in concepts])
+    return _by_concept(after - before, concepts)
+
+
+def context_texts(concepts: Sequence[ContextConcept]) -> list[str]:
+    """Context 0 and context 1 of each pair in turn, concept by concept."""
+    pairs = [pair for concept in concepts for pair in concept.pairs]
+    return [text for pair in pairs for text in (pair.context0, pair.context1)]
+
+
+def shifts_of(states: Float[Tensor, "texts dim"], concepts: Sequence[ContextConcept]) -> list[Shifts]:
+    """The shifts of each concept, in float64, from the states of `context_texts`."""
+    states = states.to(device="cpu", dtype=torch.float64)
+    return _by_concept(states[1::2] - states[::2], concepts)
+
+
+def _by_concept(moved: Float[Tensor, "pairs dim"], concepts: Sequence[ContextConcept]) -> list[Shifts]:
+    """Shifts of all pairs in the order of the concepts, dealt out to them."""
+    parts: tuple[Tensor, ...] = torch.split(moved, [len(concept.pairs) for concept in concepts])
     return [
         Shifts(concept.name, part, np.array([pair.template for pair in concept.pairs]))
         for concept, part in zip(concepts, parts, strict=True)
     ]
+
+
+def _sides(contexts: tuple[Shifts, ...], words: tuple[Shifts, ...]) -> Sides:
+    return Sides(contexts, words, matching.matching_cosines(contexts, words))
 
 
 def evidence_table(both: Sides, *, seed: int = 0) -> pd.DataFrame:

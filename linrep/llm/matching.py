@@ -63,7 +63,7 @@ def bootstrap_cosines(contexts: Shifts, words: Shifts, *, draws: int, seed: int)
         InputError: fewer than two clusters on a side, of which nothing can be drawn anew.
     """
     generator = np.random.default_rng(seed)
-    sides = [unit(_weights(each, draws, generator) @ each.vectors) for each in (contexts, words)]
+    sides = [unit(cluster_weights(each, draws, generator) @ each.vectors) for each in (contexts, words)]
     found: Float[np.ndarray, " draws"] = (sides[0] * sides[1]).sum(dim=1).cpu().numpy()
     return found
 
@@ -121,20 +121,24 @@ def nearest(cosines: Float[np.ndarray, "contexts words"], *, signed: bool = True
     return found
 
 
-def _by_cluster(shifts: Shifts, values: Float[Tensor, "pairs columns"]) -> Float[Tensor, "clusters columns"]:
-    """Sums over the clusters."""
-    _, place = np.unique(shifts.clusters, return_inverse=True)
-    sums = values.new_zeros(int(place.max()) + 1, values.shape[1])
-    return sums.index_add_(0, torch.from_numpy(place).to(values.device), values)
+def cluster_weights(shifts: Shifts, draws: int, generator: np.random.Generator) -> Float[Tensor, "draws pairs"]:
+    """How often each vector is drawn when its cluster is, with replacement.
 
-
-def _weights(shifts: Shifts, draws: int, generator: np.random.Generator) -> Float[Tensor, "draws pairs"]:
-    """How often each vector is drawn when its cluster is, with replacement."""
+    Raises:
+        InputError: fewer than two clusters, of which nothing can be drawn anew.
+    """
     names, place = np.unique(shifts.clusters, return_inverse=True)
     if len(names) < 2:
         raise InputError(f"concept {shifts.name} has {len(names)} cluster(s); a bootstrap needs 2 or more")
     counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
     return torch.from_numpy(counts[:, place]).to(shifts.vectors)
+
+
+def _by_cluster(shifts: Shifts, values: Float[Tensor, "pairs columns"]) -> Float[Tensor, "clusters columns"]:
+    """Sums over the clusters."""
+    _, place = np.unique(shifts.clusters, return_inverse=True)
+    sums = values.new_zeros(int(place.max()) + 1, values.shape[1])
+    return sums.index_add_(0, torch.from_numpy(place).to(values.device), values)
 
 
 def _patterns(count: int, seed: int) -> Float[np.ndarray, "patterns count"]:

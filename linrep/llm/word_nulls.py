@@ -55,7 +55,7 @@ def null_cosines(
         means = torch.from_numpy(generator.standard_normal((draws, len(root)))) @ root  # so are means of differences
     else:
         table = unembedding.detach()
-        ids = torch.from_numpy(pool[_places(pairs, pool, kind, draws, generator)])
+        ids = torch.from_numpy(pool[drawn_places(pairs, pool, kind, draws, generator)])
         means = torch.stack([(table[one] - table[zero]).mean(dim=0) for one, zero in ids]).double().cpu()
     found: Float[np.ndarray, " draws"] = (unit(means) @ unit(direction.double())).numpy()
     return found
@@ -74,14 +74,18 @@ def gaussian_unembedding(model: Unembedding, *, seed: int) -> Unembedding:
     return Unembedding(f"{model.name}, Gaussian rows, seed {seed}", model.hidden_size, rows, model.tokenizer)
 
 
-def _places(
+def drawn_places(
     pairs: Int[np.ndarray, "pairs 2"],
     pool: Int[np.ndarray, " pool"],
     kind: Kind,
     draws: int,
     generator: np.random.Generator,
 ) -> Int[np.ndarray, "draws 2 pairs"]:
-    """Places in the pool; the two words of a pair differ."""
+    """Places in the pool of as many random pairs as are given, `draws` times; the two words of a pair differ.
+
+    Args:
+        pairs: token ids, value 1 first; "as frequent" draws within `WINDOW` places of each word.
+    """
     shape = (draws, 2, len(pairs))
     if kind == "random words":
         first, step = (
