@@ -15,8 +15,9 @@ covariance after words are whitened and states take the inverse map, so that the
   with its largest mean excess, r*; the *other* half is measured at that r*. The 27 differences, excess at r* less
   excess at 576, have a mean with a 90 % t interval. The lesson *shows* if the interval is above the margin of 0.03,
   *does not show* if it is below the margin, and is undecided else. One verdict for each order.
-- Positive control: three concepts in k = 8 dimensions, simulated: r = 3 must give more than r = 8 by the same rule
-  over seeds, with a U above 0.95. Negative control: k = 3, where r = 2 must not give more than r = 3.
+- Positive control: three concepts in k = 8 dimensions, simulated from N(0, 0.1²) to clock 10,000, ten seeds: r = 3 must
+  give more than r = 8 by the same rule over seeds, with a U above 0.95. Negative control: k = 3, where r = 2 must not
+  give more than r = 3.
 - Other controls: r random dimensions, which must stay within the margin of the full value from r = 32 on; an untrained
   model, and Gaussian rows with the covariance of W, whose excess must stay within the margin of zero from r = 8 on;
   and *placed* concepts: pairs whose differences have a common part that is spread over the dimensions exactly as words
@@ -30,8 +31,8 @@ is |b12|²/(|b1|² + |b2|² + |b12|²): the mean over the squares of a family (t
 or more squares; Euclidean and causal. The interval, 95 %, draws families and then squares within them, 1,000 times.
 
 - Beside it: the same share in simulated tables of three and four concepts at clock 10,000, ten seeds, from the starts
-  0.01, 0.1, 1 and that of a linear layer, at the recorded steps of `width_map`; at k = m (of start 1 it is not used:
-  those are not fitted) and at k = 2^m. S_m is the largest mean share of k = m, S_wide the largest of k = 2^m.
+  0.01, 0.1, 1 and that of a linear layer, at the recorded steps of `width_map`; at k = m (without start 1, which is no
+  small start) and at k = 2^m. S_m is the largest mean share of k = m, S_wide the largest of k = 2^m.
 - Rule: *as the lesson says* if the interval is between S_m and S_wide under both products; *not* if it is
   above S_wide, or below S_m, under both; undecided else.
 - Nulls: four random words, exactly 1/3 on average; the fourth word from another square of the family; an untrained
@@ -41,14 +42,15 @@ or more squares; Euclidean and causal. The interval, 95 %, draws families and th
 
 **3. Tables of our own.** The paper's model, free tables F and G with softmax cross-entropy, is fitted to the model's own
 next-token distributions at the 1,308 contexts, equally weighted, restricted to the words of the word files that are one
-token, and renormalised. k = 8, 16, ..., 512; descent on all of it from N(0, 0.1²), and from N(0, 0.01²) for comparison; one
-clock for all k. The world is real, and the width is varied. The measure is the excess of asking 1 in the rows of G.
+token, and renormalised. k = 8, 16, ..., 512; descent on all of it from N(0, 0.1²), and from N(0, 0.01²) for
+comparison; one clock for all k. The world is real, and the width is varied. The measure is the excess of asking 1 in the rows of G.
 
 - Step: the largest power of two at which the loss falls in each of the first 100 steps at k = 8 and at k = 512. A run
   whose loss rises later is done again at half the step and the same clock, up to three times; one that still rises is
   marked. Divergence is an error. The number of steps is chosen by time alone.
 - Rule: each half of the concepts chooses the k with its largest mean excess, k*; the other half is measured
-  there. The 27 differences, excess at k* less excess at 512, by the rule of asking 1. Start N(0, 0.1²) decides; means of both seeds, if there are two.
+  there. The 27 differences, excess at k* less excess at 512, by the rule of asking 1. Start N(0, 0.1²) decides; means
+  of both seeds, if there are two.
 
 **Predictions.** (1) It shows in both orders, by 0.05 or more, with r* from 16 to 64; placed concepts do not show it.
 (2) Euclidean, the share is between 0.1 and 0.2, below S_wide; causal, it is larger, and may be above S_wide; the
