@@ -1,0 +1,212 @@
+"""The record of the chapter on room: three askings of a real model, by the rules of `room_rules`."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from linrep.experiments import room_simulated, room_tables
+from linrep.experiments.catalogue import Size
+from linrep.experiments.room_rules import DIMS, RANKS, SCALES, SHUFFLES
+from linrep.llm import leading, squares
+from linrep.llm.contexts import read_contexts
+from linrep.llm.leading import Corners
+from linrep.llm.matrix import Unembedding
+from linrep.llm.model import load_model
+from linrep.llm.network import LanguageModel
+from linrep.llm.products import transforms
+from linrep.llm.registry import SOURCES
+from linrep.llm.words import TokenPairs, read_pairs, tokenise
+from linrep.results import Record, short
+
+NAME = "room"
+MODEL = "smollm2-135m"
+ROTATIONS = 5
+"""Random orders of the dimensions, whose means are recorded."""
+
+FIT_STEPS = 1000
+"""Steps of the fits at the step size of the rule; chosen by time."""
+
+FIT_SEEDS = (0, 1)
+
+
+def record(size: Size) -> Record:
+    """All of it ("smoke": the words alone, two dimensions of our own tables and three steps)."""
+    began = time.perf_counter()
+    whole = size == "paper"
+    model = load_model(MODEL)
+    control = model.untrained(seed=0)
+    concepts, families = word_concepts(model), word_families(model)
+    texts = [text for concept in read_contexts() for pair in concept.pairs for text in (pair.context0, pair.context1)]
+    states, other = (each.hidden_states(texts, cache=True) for each in (model, control))
+    body = {
+        "leading": leading_rows(model, control, states, other, concepts),
+        "squares": square_rows(model, families) + square_rows(control, families, arm="untrained"),
+        "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
+        "tables": fit_rows(model, states, concepts, dims=DIMS if whole else DIMS[:2], steps=FIT_STEPS if whole else 3),
+    }
+    config = {"model": MODEL, "sha256": SOURCES[MODEL].sha256, "contexts": len(texts), "shuffles": SHUFFLES}
+    return Record(NAME, config, (), "leading", body, round(time.perf_counter() - began, 3))
+
+
+def word_concepts(model: Unembedding) -> list[TokenPairs]:
+    """The concepts of the word files as tokens, in alphabetical order."""
+    return [tokenise(concept, model.tokenizer) for concept in read_pairs()]
+
+
+def word_families(model: Unembedding) -> list[squares.Family]:
+    """All families of squares as tokens, those with few squares too."""
+    return [squares.tokenised(name, each, model.tokenizer) for name, each in squares.read_squares(read_pairs()).items()]
+
+
+def leading_rows(
+    model: LanguageModel,
+    control: LanguageModel,
+    states: Float[Tensor, "texts dim"],
+    control_states: Float[Tensor, "texts dim"],
+    concepts: Sequence[TokenPairs],
+) -> list[dict[str, Any]]:
+    """Asking 1: for each order, arm, concept and r the mean cosine within the concept and that of its null."""
+    rows = []
+    axes, spread = leading.component_order(model.unembedding)
+    other_axes, _ = leading.component_order(control.unembedding)
+    orders = {
+        "components": (axes, spread, other_axes),
+        "predictions": (
+            leading.prediction_order(model.unembedding, states),
+            torch.ones(model.hidden_size, dtype=torch.float64),
+            leading.prediction_order(control.unembedding, control_states),
+        ),
+    }
+    for order, (matrix, scale, other) in orders.items():
+        rows += concept_rows(order, "trained", model.unembedding, matrix, concepts)
+        rows += concept_rows(order, "untrained", control.unembedding, other, concepts)
+        draw = torch.Generator().manual_seed(0)
+        normal = torch.randn(len(model.unembedding), model.hidden_size, generator=draw) * scale.float()
+        rows += concept_rows(order, "Gaussian rows", normal, torch.eye(model.hidden_size, dtype=torch.float64), concepts)
+        rows += random_rows(order, model.unembedding, matrix, concepts)
+        rows += placed_rows(order, scale, rows, concepts)
+    return rows
+
+
+def concept_rows(
+    order: str, arm: str, table: Float[Tensor, "rows dim"], matrix: Float[Tensor, "dim rank"], concepts: Sequence[TokenPairs]
+) -> list[dict[str, Any]]:
+    """The rows of one arm: order, arm, concept, r, within, shuffled."""
+    return [
+        row
+        for concept in concepts
+        for row in rank_rows(order, arm, concept.name, leading.corners(table, concept.pairs, matrix))
+    ]
+
+
+def rank_rows(order: str, arm: str, concept: str, words: Corners) -> list[dict[str, Any]]:
+    """One concept at every r."""
+    ranks = [*(rank for rank in RANKS if rank < words.shape[-1]), words.shape[-1]]
+    dealt = leading.dealt_orders(words, SHUFFLES, generator=np.random.default_rng(0))
+    found = leading.by_rank(words, ranks, dealt)
+    place = {"order": order, "arm": arm, "concept": concept}
+    return [
+        place | {"r": rank, "within": short(within), "shuffled": short(shuffled)}
+        for rank, (within, shuffled) in zip(ranks, found.tolist(), strict=True)
+    ]
+
+
+def random_rows(
+    order: str, table: Float[Tensor, "rows dim"], matrix: Float[Tensor, "dim rank"], concepts: Sequence[TokenPairs]
+) -> list[dict[str, Any]]:
+    """The control of random dimensions: means over some rotations of the space."""
+    draw = torch.Generator().manual_seed(1)
+    turned = [leading.random_order(matrix, generator=draw) for _ in range(ROTATIONS)]
+    parts = [concept_rows(order, "random dimensions", table, each, concepts) for each in turned]
+    return [
+        same[0] | {key: short(float(np.mean([row[key] for row in same]))) for key in ("within", "shuffled")}
+        for same in zip(*parts, strict=True)
+    ]
+
+
+def placed_rows(
+    order: str, scale: Float[Tensor, " dim"], rows: Sequence[dict[str, Any]], concepts: Sequence[TokenPairs]
+) -> list[dict[str, Any]]:
+    """The control of placed concepts, as many pairs and as large a cosine as each real one has in the full space."""
+    draw = torch.Generator().manual_seed(2)
+    full = {
+        row["concept"]: row["within"]
+        for row in rows
+        if (row["order"], row["arm"], row["r"]) == (order, "trained", len(scale))
+    }
+    found = []
+    for concept in concepts:
+        words = leading.placed(scale, len(concept.pairs), max(full[concept.name], 0.0), generator=draw)
+        found += rank_rows(order, "placed", concept.name, words)
+    return found
+
+
+def square_rows(model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained") -> list[dict[str, Any]]:
+    """Asking 2: a row for each product and family with two squares or more."""
+    rows = []
+    for product in ("euclidean", "causal"):
+        matrix = transforms(model.unembedding)[product]
+        for family in families:
+            if len(family.squares) < 2:
+                continue
+            ids, places = np.unique(family.squares, return_inverse=True)
+            table = model.unembedding.detach()[torch.from_numpy(ids)].double() @ matrix
+            place = {"arm": arm, "product": product, "family": family.name, "read": family.read}
+            rows.append(place | family_numbers(table, places.reshape(-1, 4)))
+    return rows
+
+
+def family_numbers(table: Float[Tensor, "words dim"], places: Any) -> dict[str, Any]:
+    """The shares of a family's squares, their null, and whether the interaction is one direction."""
+    found = squares.effects(table, places)
+    rng = np.random.default_rng(0)
+    dealt = [squares.effects(table, squares.fourth_dealt(places, generator=rng)) for _ in range(SHUFFLES)]
+    nulls = [squares.interaction(each)["pair"] for each in dealt]
+    return {
+        "shares": [short(float(share)) for share in squares.shares(found)],
+        "fourth": short(float(np.mean([squares.shares(each).mean() for each in dealt]))),
+        **{key: short(value) for key, value in squares.interaction(found).items()},
+        "pair, fourth": short(float(np.mean(nulls))),
+    }
+
+
+def fit_rows(
+    model: LanguageModel, states: Float[Tensor, "texts dim"], concepts: Sequence[TokenPairs], *, dims: Sequence[int],
+    steps: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Asking 3: for each start, seed and k how it was fitted, and each concept's cosines at three clocks."""
+    ids = np.unique(np.concatenate([concept.pairs for concept in concepts]))
+    target = room_tables.word_predictions(model, states, ids)
+    marks = sorted({max(1, steps // 10), max(1, steps // 3), steps})
+    rows = []
+    for scale in SCALES:
+        step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=scale)
+        for seed in FIT_SEEDS:
+            for dim in dims:
+                fitted = room_tables.fit(
+                    target, dim, scale=scale, step_size=step_size, steps=steps, marks=marks, seed=seed
+                )
+                how = {"scale": scale, "seed": seed, "k": dim, "step_size": fitted.step_size, "monotone": fitted.monotone}
+                for mark, kl, table in zip(marks, fitted.kl, fitted.tables, strict=True):
+                    at = how | {"clock": step_size * mark, "kl": short(kl)}
+                    rows += [at | row for row in table_rows(table, ids, concepts)]
+    return rows
+
+
+def table_rows(
+    table: Float[Tensor, "words dim"], ids: np.ndarray[Any, Any], concepts: Sequence[TokenPairs]
+) -> list[dict[str, Any]]:
+    """Each concept's mean cosine and that of its null in a table with a row for each of some words."""
+    identity = torch.eye(table.shape[1], dtype=torch.float64)
+    found = []
+    for concept in concepts:
+        words = leading.corners(table, np.searchsorted(ids, concept.pairs), identity)
+        dealt = leading.dealt_orders(words, SHUFFLES, generator=np.random.default_rng(0))
+        ((within, shuffled),) = leading.by_rank(words, [table.shape[1]], dealt).tolist()
+        found.append({"concept": concept.name, "within": short(within), "shuffled": short(shuffled)})
+    return found
