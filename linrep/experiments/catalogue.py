@@ -29,6 +29,7 @@ EXPERIMENTS = {
     "orthogonality": "linrep.experiments.orthogonality_record:record",
     "balance": "linrep.experiments.balanced_factors:record",
     "loss": "linrep.experiments.loss_record:record",
+    "room": "linrep.experiments.room:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the

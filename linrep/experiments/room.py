@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ def record(size: Size) -> Record:
         "leading": leading_rows(model, control, states, other, concepts),
         "squares": square_rows(model, families) + square_rows(control, families, arm="untrained"),
         "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
+        "concepts": [concept.name for concept in concepts],
+        "ranks": ranks_of(model.hidden_size),
         "tables": fit_rows(model, states, concepts, dims=DIMS if whole else DIMS[:2], steps=FIT_STEPS if whole else 3),
     }
     config = {"model": MODEL, "sha256": SOURCES[MODEL].sha256, "contexts": len(texts), "shuffles": SHUFFLES}
@@ -70,7 +73,7 @@ def leading_rows(
     control_states: Float[Tensor, "texts dim"],
     concepts: Sequence[TokenPairs],
 ) -> list[dict[str, Any]]:
-    """Asking 1: for each order, arm, concept and r the mean cosine within the concept and that of its null."""
+    """Asking 1: for each order, arm and concept the mean cosine within the concept and that of its null, by r."""
     rows = []
     axes, spread = leading.component_order(model.unembedding)
     other_axes, _ = leading.component_order(control.unembedding)
@@ -96,24 +99,23 @@ def leading_rows(
 def concept_rows(
     order: str, arm: str, table: Float[Tensor, "rows dim"], matrix: Float[Tensor, "dim rank"], concepts: Sequence[TokenPairs]
 ) -> list[dict[str, Any]]:
-    """The rows of one arm: order, arm, concept, r, within, shuffled."""
+    """The rows of one arm."""
     return [
-        row
-        for concept in concepts
-        for row in rank_rows(order, arm, concept.name, leading.corners(table, concept.pairs, matrix))
+        rank_row(order, arm, concept.name, leading.corners(table, concept.pairs, matrix)) for concept in concepts
     ]
 
 
-def rank_rows(order: str, arm: str, concept: str, words: Corners) -> list[dict[str, Any]]:
-    """One concept at every r."""
-    ranks = [*(rank for rank in RANKS if rank < words.shape[-1]), words.shape[-1]]
+def rank_row(order: str, arm: str, concept: str, words: Corners) -> dict[str, Any]:
+    """One concept: order, arm, concept, and within and shuffled at every r of `ranks_of`."""
     dealt = leading.dealt_orders(words, SHUFFLES, generator=np.random.default_rng(0))
-    found = leading.by_rank(words, ranks, dealt)
-    place = {"order": order, "arm": arm, "concept": concept}
-    return [
-        place | {"r": rank, "within": short(within), "shuffled": short(shuffled)}
-        for rank, (within, shuffled) in zip(ranks, found.tolist(), strict=True)
-    ]
+    within, shuffled = leading.by_rank(words, ranks_of(words.shape[-1]), dealt).T
+    numbers = {"within": list(map(short, within)), "shuffled": list(map(short, shuffled))}
+    return {"order": order, "arm": arm, "concept": concept} | numbers
+
+
+def ranks_of(dim: int) -> list[int]:
+    """r: `RANKS`, and the full space."""
+    return [*(rank for rank in RANKS if rank < dim), dim]
 
 
 def random_rows(
@@ -123,10 +125,12 @@ def random_rows(
     draw = torch.Generator().manual_seed(1)
     turned = [leading.random_order(matrix, generator=draw) for _ in range(ROTATIONS)]
     parts = [concept_rows(order, "random dimensions", table, each, concepts) for each in turned]
-    return [
-        same[0] | {key: short(float(np.mean([row[key] for row in same]))) for key in ("within", "shuffled")}
-        for same in zip(*parts, strict=True)
-    ]
+    return [same[0] | {key: means(same, key) for key in ("within", "shuffled")} for same in zip(*parts, strict=True)]
+
+
+def means(rows: Sequence[dict[str, Any]], key: str) -> list[float]:
+    """The mean over rows, place by place, of a column of lists."""
+    return list(map(short, np.mean([row[key] for row in rows], axis=0)))
 
 
 def placed_rows(
@@ -134,29 +138,25 @@ def placed_rows(
 ) -> list[dict[str, Any]]:
     """The control of placed concepts, as many pairs and as large a cosine as each real one has in the full space."""
     draw = torch.Generator().manual_seed(2)
-    full = {
-        row["concept"]: row["within"]
-        for row in rows
-        if (row["order"], row["arm"], row["r"]) == (order, "trained", len(scale))
-    }
+    full = {row["concept"]: row["within"][-1] for row in rows if (row["order"], row["arm"]) == (order, "trained")}
     found = []
     for concept in concepts:
         words = leading.placed(scale, len(concept.pairs), max(full[concept.name], 0.0), generator=draw)
-        found += rank_rows(order, "placed", concept.name, words)
+        found.append(rank_row(order, "placed", concept.name, words))
     return found
 
 
 def square_rows(model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained") -> list[dict[str, Any]]:
     """Asking 2: a row for each product and family with two squares or more."""
     rows = []
-    for product in ("euclidean", "causal"):
-        matrix = transforms(model.unembedding)[product]
+    for name in ("euclidean", "causal"):
+        matrix = transforms(model.unembedding)[name]
         for family in families:
             if len(family.squares) < 2:
                 continue
             ids, places = np.unique(family.squares, return_inverse=True)
             table = model.unembedding.detach()[torch.from_numpy(ids)].double() @ matrix
-            place = {"arm": arm, "product": product, "family": family.name, "read": family.read}
+            place = {"arm": arm, "product": name, "family": family.name, "read": family.read}
             rows.append(place | family_numbers(table, places.reshape(-1, 4)))
     return rows
 
@@ -179,34 +179,29 @@ def fit_rows(
     model: LanguageModel, states: Float[Tensor, "texts dim"], concepts: Sequence[TokenPairs], *, dims: Sequence[int],
     steps: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Asking 3: for each start, seed and k how it was fitted, and each concept's cosines at three clocks."""
+    """Asking 3: for each start, seed, k and clock how it was fitted, and the cosines of the concepts, in their order."""
     ids = np.unique(np.concatenate([concept.pairs for concept in concepts]))
     target = room_tables.word_predictions(model, states, ids)
+    step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=SCALES[0])
     marks = sorted({max(1, steps // 10), max(1, steps // 3), steps})
     rows = []
-    for scale in SCALES:
-        step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=scale)
-        for seed in FIT_SEEDS:
-            for dim in dims:
-                fitted = room_tables.fit(
-                    target, dim, scale=scale, step_size=step_size, steps=steps, marks=marks, seed=seed
-                )
-                how = {"scale": scale, "seed": seed, "k": dim, "step_size": fitted.step_size, "monotone": fitted.monotone}
-                for mark, kl, table in zip(marks, fitted.kl, fitted.tables, strict=True):
-                    at = how | {"clock": step_size * mark, "kl": short(kl)}
-                    rows += [at | row for row in table_rows(table, ids, concepts)]
+    for scale, seed, dim in product(SCALES, FIT_SEEDS, dims):
+        fitted = room_tables.fit(target, dim, scale=scale, step_size=step_size, steps=steps, marks=marks, seed=seed)
+        how = {"scale": scale, "seed": seed, "k": dim, "step_size": fitted.step_size, "monotone": fitted.monotone}
+        for mark, kl, table in zip(marks, fitted.kl, fitted.tables, strict=True):
+            rows.append(how | {"clock": step_size * mark, "kl": short(kl)} | table_numbers(table, ids, concepts))
     return rows
 
 
-def table_rows(
+def table_numbers(
     table: Float[Tensor, "words dim"], ids: np.ndarray[Any, Any], concepts: Sequence[TokenPairs]
-) -> list[dict[str, Any]]:
-    """Each concept's mean cosine and that of its null in a table with a row for each of some words."""
+) -> dict[str, list[float]]:
+    """Each concept's mean cosine, and that of its null, in a table with a row for each of some words."""
     identity = torch.eye(table.shape[1], dtype=torch.float64)
     found = []
     for concept in concepts:
         words = leading.corners(table, np.searchsorted(ids, concept.pairs), identity)
         dealt = leading.dealt_orders(words, SHUFFLES, generator=np.random.default_rng(0))
-        ((within, shuffled),) = leading.by_rank(words, [table.shape[1]], dealt).tolist()
-        found.append({"concept": concept.name, "within": short(within), "shuffled": short(shuffled)})
-    return found
+        found.append(leading.by_rank(words, [table.shape[1]], dealt)[0])
+    within, shuffled = np.transpose(found)
+    return {"within": list(map(short, within)), "shuffled": list(map(short, shuffled))}

@@ -45,7 +45,8 @@ next-token distributions at the 1,308 contexts, equally weighted, restricted to 
 token, and renormalised. k = 8, 16, ..., 512; descent on all of it from N(0, 0.1²), and from N(0, 0.01²) for
 comparison; one clock for all k. The world is real, and the width is varied. The measure is the excess of asking 1 in the rows of G.
 
-- Step: the largest power of two at which the loss falls in each of the first 100 steps at k = 8 and at k = 512. A run
+- Step: the largest power of two at which, from N(0, 0.1²), the loss falls in each of the first 100 steps at k = 8 and
+  at k = 512; the same from N(0, 0.01²), so that all runs have one clock. A run
   whose loss rises later is done again at half the step and the same clock, up to three times; one that still rises is
   marked. Divergence is an error. The number of steps is chosen by time alone.
 - Rule: each half of the concepts chooses the k with its largest mean excess, k*; the other half is measured
