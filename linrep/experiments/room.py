@@ -90,19 +90,23 @@ def leading_rows(
         rows += concept_rows(order, "untrained", control.unembedding, other, concepts)
         draw = torch.Generator().manual_seed(0)
         normal = torch.randn(len(model.unembedding), model.hidden_size, generator=draw) * scale.float()
-        rows += concept_rows(order, "Gaussian rows", normal, torch.eye(model.hidden_size, dtype=torch.float64), concepts)
+        rows += concept_rows(
+            order, "Gaussian rows", normal, torch.eye(model.hidden_size, dtype=torch.float64), concepts
+        )
         rows += random_rows(order, model.unembedding, matrix, concepts)
         rows += placed_rows(order, scale, rows, concepts)
     return rows
 
 
 def concept_rows(
-    order: str, arm: str, table: Float[Tensor, "rows dim"], matrix: Float[Tensor, "dim rank"], concepts: Sequence[TokenPairs]
+    order: str,
+    arm: str,
+    table: Float[Tensor, "rows dim"],
+    matrix: Float[Tensor, "dim rank"],
+    concepts: Sequence[TokenPairs],
 ) -> list[dict[str, Any]]:
     """The rows of one arm."""
-    return [
-        rank_row(order, arm, concept.name, leading.corners(table, concept.pairs, matrix)) for concept in concepts
-    ]
+    return [rank_row(order, arm, concept.name, leading.corners(table, concept.pairs, matrix)) for concept in concepts]
 
 
 def rank_row(order: str, arm: str, concept: str, words: Corners) -> dict[str, Any]:
@@ -146,7 +150,9 @@ def placed_rows(
     return found
 
 
-def square_rows(model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained") -> list[dict[str, Any]]:
+def square_rows(
+    model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained"
+) -> list[dict[str, Any]]:
     """Asking 2: a row for each product and family with two squares or more."""
     rows = []
     for name in ("euclidean", "causal"):
@@ -179,7 +185,7 @@ def fit_rows(
     model: LanguageModel, states: Float[Tensor, "texts dim"], concepts: Sequence[TokenPairs], *, dims: Sequence[int],
     steps: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Asking 3: for each start, seed, k and clock how it was fitted, and the cosines of the concepts, in their order."""
+    """Asking 3: for each start, seed, k and clock how it was fitted, and the concepts' cosines, in their order."""
     ids = np.unique(np.concatenate([concept.pairs for concept in concepts]))
     target = room_tables.word_predictions(model, states, ids)
     step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=SCALES[0])

@@ -90,8 +90,8 @@ def pairs(summary: pd.DataFrame, least: float, most: float) -> Claim:
         source="ours",
         hypotheses="H1 four words that cross two concepts",
         verdict=views.share_word(summary, least, most),
-        measured=f"share at the pair, Euclidean, mean over families; simulated {least:.3f} at k = m and {most:.3f} in the "
-        "widest space",
+        measured=f"share at the pair, Euclidean, mean over families; simulated {least:.3f} at k = m and {most:.3f} in "
+        "the widest space",
         number=float(summary.loc["euclidean", "share"]),
         broken="H1: the fourth word from another square",
         control=float(summary.loc["euclidean", "fourth"]),
@@ -108,8 +108,8 @@ def tables(starts: pd.DataFrame) -> Claim:
     usual, small = (starts.loc[scale] for scale in SCALES)
     return Claim(
         key="room-tables",
-        statement="Free tables fitted to the predictions of SmolLM2-135M have less linear words the wider they are, from "
-        "some width on.",
+        statement="Free tables fitted to the predictions of SmolLM2-135M have less linear words the wider they are, "
+        "from some width on.",
         source="ours",
         hypotheses="H1 start N(0, 0.1²)",
         verdict=usual["by the rule"],

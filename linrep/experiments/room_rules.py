@@ -40,23 +40,24 @@ or more squares; Euclidean and causal. The interval, 95 %, draws families and th
 - Beside it, without a verdict: is the interaction one direction? The mean cosine between the b12 of a family,
   less the same with the fourth words dealt out anew; and the cosine of their mean with the two mean main effects.
 
-**3. Tables of our own.** The paper's model, free tables F and G with softmax cross-entropy, is fitted to the model's own
-next-token distributions at the 1,308 contexts, equally weighted, restricted to the words of the word files that are one
-token, and renormalised. k = 8, 16, ..., 512; descent on all of it from N(0, 0.1²), and from N(0, 0.01²) for
-comparison; one clock for all k. The world is real, and the width is varied. The measure is the excess of asking 1 in the rows of G.
+**3. Tables of our own.** The paper's model, free tables F and G with softmax cross-entropy, is fitted to the model's
+own next-token distributions at the 1,308 contexts, equally weighted, restricted to the words of the word files that are
+one token, and renormalised. k = 8, 16, ..., 512; descent on all of it from N(0, 0.1²), and from N(0, 0.01²) for
+comparison; one clock for all k. The world is real, and the width is varied. The measure is the excess of asking 1 in
+the rows of G.
 
 - Step: the largest power of two at which, from N(0, 0.1²), the loss falls in each of the first 100 steps at k = 8 and
-  at k = 512; the same from N(0, 0.01²), so that all runs have one clock. A run
-  whose loss rises later is done again at half the step and the same clock, up to three times; one that still rises is
-  marked. Divergence is an error. The number of steps is chosen by time alone.
+  at k = 512; the same from N(0, 0.01²), so that all runs have one clock. A run whose loss rises later is done again at
+  half the step and the same clock, up to three times; one that still rises is marked. Divergence is an error. The
+  number of steps is chosen by time alone.
 - Rule: each half of the concepts chooses the k with its largest mean excess, k*; the other half is measured
   there. The 27 differences, excess at k* less excess at 512, by the rule of asking 1. Start N(0, 0.1²) decides; means
   of both seeds, if there are two.
 
 **Predictions.** (1) It shows in both orders, by 0.05 or more, with r* from 16 to 64; placed concepts do not show it.
 (2) Euclidean, the share is between 0.1 and 0.2, below S_wide; causal, it is larger, and may be above S_wide; the
-interaction is little of one direction, less than the concepts are. (3) From N(0, 0.1²) the excess falls by more than the
-margin from some k of 32 to 128 on, up to 512; from N(0, 0.01²) it does not.
+interaction is little of one direction, less than the concepts are. (3) From N(0, 0.1²) the excess falls by more than
+the margin from some k of 32 to 128 on, up to 512; from N(0, 0.01²) it does not.
 
 **Changed after numbers were seen.** Nothing.
 """

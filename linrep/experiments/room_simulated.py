@@ -84,7 +84,9 @@ def curves(m: int, dims: tuple[int, ...], start: str, *, seeds: range = SIMULATE
     return pd.concat(parts).set_index(["k", "order", "r"])
 
 
-def all_cells(*, concepts: tuple[int, ...] = (3, 4), seeds: range = SIMULATED_SEEDS) -> list[dict[str, float | int | str]]:
+def all_cells(
+    *, concepts: tuple[int, ...] = (3, 4), seeds: range = SIMULATED_SEEDS
+) -> list[dict[str, float | int | str]]:
     """The rows of every m, k = m and 2^m, and start."""
     named = [(m, k, start) for m in concepts for k in (m, 2**m) for start in SIMULATED]
     return [row for m, k, start in named for row in cell_rows(m, k, start, seeds=seeds)]

@@ -73,7 +73,7 @@ def entropy(target: Float[Tensor, "texts words"]) -> float:
 
 def start_of(target: Float[Tensor, "texts words"], dim: int, scale: float, seed: int) -> Tables:
     """F and G from N(0, S²), float32."""
-    return initial_tables(*target.shape, dim, seeds=[seed], init_scale=scale, dtype=torch.float32)
+    return initial_tables(target.shape[0], target.shape[1], dim, seeds=[seed], init_scale=scale, dtype=torch.float32)
 
 
 def shared_step(target: Float[Tensor, "texts words"], dims: Sequence[int], *, scale: float, seed: int = 0) -> float:
@@ -100,7 +100,7 @@ def fit(
     marks: Sequence[int] = (),
     seed: int = 0,
 ) -> Fitted:
-    """Tables at the clock step_size·steps: at the step given, or at a half, a quarter or an eighth of it if the loss rises.
+    """Tables at the clock step_size·steps: at the step given, or at a half, a quarter, an eighth of it if the loss rises.
 
     Args:
         marks: steps, at the step size given, after which the tables are looked at; the end is added.
@@ -128,7 +128,9 @@ def _descend(
     *, parts: int,
 ) -> Fitted:  # fmt: skip
     """Descent with every step cut into parts; ends early when the loss rises and the step may still be halved."""
-    stepper = TorchDescent(start_of(target, dim, scale, seed), loss_of(target), step_size=step_size / parts, biases=False)
+    stepper = TorchDescent(
+        start_of(target, dim, scale, seed), loss_of(target), step_size=step_size / parts, biases=False
+    )
     floor, taken, last = entropy(target), 0, float("inf")
     kl, tables, monotone = [], [], True
     for mark in marks:

@@ -156,13 +156,15 @@ def fit_curves() -> pd.DataFrame:
     """Means over concepts and seeds by start, k and clock: kl, within, shuffled, excess; runs and how many monotone."""
     rows = fit_rows()
     groups = rows.groupby(["scale", "k", "clock"], sort=False)
-    runs = rows.drop_duplicates(["scale", "seed", "k", "clock"]).groupby(["scale", "k", "clock"], sort=False)["monotone"]
+    runs = rows.drop_duplicates(["scale", "seed", "k", "clock"]).groupby(["scale", "k", "clock"], sort=False)[
+        "monotone"
+    ]
     means = groups[["kl", "within", "shuffled", "excess"]].mean()
     return means.join(runs.agg(["size", "sum"]).rename(columns={"size": "runs", "sum": "monotone"}))
 
 
 def fall(scale: float) -> tuple[Comparison, tuple[int, int]]:
-    """The rule of asking 3: the excess at the best k over that of the widest, and k* of both halves, at the last clock."""
+    """The rule of asking 3: the excess at the best k over that of the widest, at the last clock, and k* of both halves."""
     rows = fit_rows()
     last = rows[(rows["scale"] == scale) & (rows["clock"] == rows["clock"].max())]
     excess = last.pivot_table(index="concept", columns="k", values="excess")  # the mean of the seeds
@@ -181,7 +183,7 @@ def fall_table() -> pd.DataFrame:
 
 
 def require_live(model: Unembedding, *, cells: Sequence[tuple[int, int, str]], tolerance: float) -> int:
-    """Compute the words' part again (asking 1 in components, asking 2) and some simulated cells; hold them to the record.
+    """Compute the words' part again (asking 1 in components, asking 2) and some simulated cells, and hold them to the record.
 
     Returns:
         How many numbers were compared.

@@ -29,10 +29,10 @@ def component_order(table: Float[Tensor, "rows dim"]) -> tuple[Float[Tensor, "di
 def prediction_order(table: Float[Tensor, "rows dim"], states: Float[Tensor, "texts dim"]) -> Float[Tensor, "dim rank"]:
     """Whitened coordinates of the rows, those first along which the logits vary most over the contexts.
 
-    With C the covariance of the rows, words go to w C^(−1/2) and states to h C^(1/2), which keeps the logits but for what
-    they have in common; the order is that of the eigenvectors of the states' covariance then. So it is that of
-    the singular values of the logits, centred over words and over contexts. Directions in which the rows
-    do not vary are left out.
+    With C the covariance of the rows, words go to w C^(−1/2) and states to h C^(1/2), which keeps the logits but for
+    what they have in common; the order is that of the eigenvectors of the states' covariance then. So it is that of the
+    singular values of the logits, centred over words and over contexts. Directions in which the rows do not vary are
+    left out.
 
     Raises:
         InputError: rows that do not vary, or fewer than two states.
@@ -55,15 +55,15 @@ def random_order(order: Float[Tensor, "dim rank"], *, generator: torch.Generator
     return order @ (rotation * upper.diagonal().sign())
 
 
-def corners(table: Float[Tensor, "rows dim"], pairs: Int[np.ndarray, "pairs 2"], order: Float[Tensor, "dim rank"]) -> Corners:
+def corners(
+    table: Float[Tensor, "rows dim"], pairs: Int[np.ndarray, "pairs 2"], order: Float[Tensor, "dim rank"]
+) -> Corners:
     """The coordinates of a concept's words, float64."""
     found: Corners = table.detach()[torch.from_numpy(pairs.T.copy())].double() @ order
     return found
 
 
-def placed(
-    spread: Float[Tensor, " dim"], pairs: int, common: float, *, generator: torch.Generator
-) -> Corners:
+def placed(spread: Float[Tensor, " dim"], pairs: int, common: float, *, generator: torch.Generator) -> Corners:
     """Pairs of no meaning with a common part of their differences, all of it spread over dimensions as words are.
 
     Words are normal with standard deviations `spread`; the difference of a pair is as long as that of two of them,

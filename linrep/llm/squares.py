@@ -76,7 +76,7 @@ def tokenised(name: str, squares: Sequence[Words], tokenizer: Any) -> Family:
     """
     sides = [WordPairs(name, tuple(square[first : first + 2] for square in squares)) for first in (0, 2)]
     found = [tokenise(side, tokenizer) for side in sides]
-    known = [{words: ids for words, ids in zip(each.words, each.pairs.tolist(), strict=True)} for each in found]
+    known = [dict(zip(each.words, each.pairs.tolist(), strict=True)) for each in found]
     kept, ids = [], []
     for square in squares:
         lower, upper = known[0].get(square[:2]), known[1].get(square[2:])
