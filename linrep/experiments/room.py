@@ -1,7 +1,7 @@
 """The record of the chapter on room: three askings of a real model, by the rules of `room_rules`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,7 @@ from linrep.experiments import room_simulated, room_tables
 from linrep.experiments.catalogue import Size
 from linrep.experiments.room_rules import DIMS, RANKS, SCALES, SHUFFLES
 from linrep.llm import leading, squares
-from linrep.llm.contexts import read_contexts
+from linrep.llm.contexts import read_contexts, read_parallel
 from linrep.llm.leading import Corners
 from linrep.llm.matrix import Unembedding
 from linrep.llm.model import load_model
@@ -42,18 +42,30 @@ def record(size: Size) -> Record:
     model = load_model(MODEL)
     control = model.untrained(seed=0)
     concepts, families = word_concepts(model), word_families(model)
-    texts = [text for concept in read_contexts() for pair in concept.pairs for text in (pair.context0, pair.context1)]
-    states, other = (each.hidden_states(texts, cache=True) for each in (model, control))
+    texts = concept_contexts()
+    orders = {"predictions": texts, "predictions, other texts": other_texts()}
     body = {
-        "leading": leading_rows(model, control, states, other, concepts),
+        "leading": leading_rows(model, control, orders, concepts),
         "squares": square_rows(model, families) + square_rows(control, families, arm="untrained"),
         "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
         "concepts": [concept.name for concept in concepts],
         "ranks": ranks_of(model.hidden_size),
-        "tables": fit_rows(model, states, concepts, dims=DIMS if whole else DIMS[:2], steps=FIT_STEPS if whole else 3),
+        "tables": fit_rows(model, texts, concepts, dims=DIMS if whole else DIMS[:2], steps=FIT_STEPS if whole else 3),
     }
     config = {"model": MODEL, "sha256": SOURCES[MODEL].sha256, "contexts": len(texts), "shuffles": SHUFFLES}
     return Record(NAME, config, (), "leading", body, round(time.perf_counter() - began, 3))
+
+
+def concept_contexts() -> list[str]:
+    """The contexts of linrep's context concepts, both of each pair, in the order of the chapter on contexts."""
+    return [text for concept in read_contexts() for pair in concept.pairs for text in (pair.context0, pair.context1)]
+
+
+def other_texts() -> list[str]:
+    """Contexts that were not written to flip a concept: every beginning, of three words or more, of the English
+    paragraphs of the Declaration of Human Rights."""
+    paragraphs = [text.en.split() for text in read_parallel()]
+    return [" ".join(words[:count]) for words in paragraphs for count in range(3, len(words) + 1)]
 
 
 def word_concepts(model: Unembedding) -> list[TokenPairs]:
@@ -67,24 +79,22 @@ def word_families(model: Unembedding) -> list[squares.Family]:
 
 
 def leading_rows(
-    model: LanguageModel,
-    control: LanguageModel,
-    states: Float[Tensor, "texts dim"],
-    control_states: Float[Tensor, "texts dim"],
-    concepts: Sequence[TokenPairs],
+    model: LanguageModel, control: LanguageModel, texts: Mapping[str, Sequence[str]], concepts: Sequence[TokenPairs]
 ) -> list[dict[str, Any]]:
-    """Asking 1: for each order, arm and concept the mean cosine within the concept and that of its null, by r."""
+    """Asking 1: for each order, arm and concept the mean cosine within the concept and that of its null, by r.
+
+    Args:
+        texts: by order of predictions, the contexts whose states give it.
+    """
     rows = []
     axes, spread = leading.component_order(model.unembedding)
-    other_axes, _ = leading.component_order(control.unembedding)
-    orders = {
-        "components": (axes, spread, other_axes),
-        "predictions": (
-            leading.prediction_order(model.unembedding, states),
-            torch.ones(model.hidden_size, dtype=torch.float64),
-            leading.prediction_order(control.unembedding, control_states),
-        ),
-    }
+    orders = {"components": (axes, spread, leading.component_order(control.unembedding)[0])}
+    for order, contexts in texts.items():
+        matrix, other = (
+            leading.prediction_order(each.unembedding, each.hidden_states(contexts, cache=True))
+            for each in (model, control)
+        )
+        orders[order] = (matrix, torch.ones(model.hidden_size, dtype=torch.float64), other)
     for order, (matrix, scale, other) in orders.items():
         rows += concept_rows(order, "trained", model.unembedding, matrix, concepts)
         rows += concept_rows(order, "untrained", control.unembedding, other, concepts)
@@ -182,12 +192,11 @@ def family_numbers(table: Float[Tensor, "words dim"], places: Any) -> dict[str, 
 
 
 def fit_rows(
-    model: LanguageModel, states: Float[Tensor, "texts dim"], concepts: Sequence[TokenPairs], *, dims: Sequence[int],
-    steps: int,
+    model: LanguageModel, texts: Sequence[str], concepts: Sequence[TokenPairs], *, dims: Sequence[int], steps: int
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Asking 3: for each start, seed, k and clock how it was fitted, and the concepts' cosines, in their order."""
     ids = np.unique(np.concatenate([concept.pairs for concept in concepts]))
-    target = room_tables.word_predictions(model, states, ids)
+    target = room_tables.word_predictions(model, model.hidden_states(texts, cache=True), ids)
     step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=SCALES[0])
     marks = sorted({max(1, steps // 10), max(1, steps // 3), steps})
     rows = []

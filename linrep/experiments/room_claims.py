@@ -19,24 +19,24 @@ WHERE = "room"
 def claims() -> list[Claim]:
     """The claims of the chapter, from its record."""
     table = views.advantage_table()
-    sound = control(views.simulated().loc[(3, 8, "0.1")], _wide(), _narrow())
+    sound = control(views.simulated(), _wide(), _narrow())
     starts = views.fall_table()
     return [
         sound,
-        leading("components", table.loc["components"], sound.verdict == "new"),
-        leading("predictions", table.loc["predictions"], sound.verdict == "new"),
+        leading("components", table, sound.verdict == "new"),
+        leading("predictions", table, sound.verdict == "new"),
         pairs(views.share_summary(), *views.bounds()),
         tables(starts),
     ]
 
 
-def control(means: pd.Series, wide: Comparison, narrow: Comparison) -> Claim:
+def control(means: pd.DataFrame, wide: Comparison, narrow: Comparison) -> Claim:
     """New: at k = 8 the m leading dimensions have more than all, and a U above 0.95; at k = m fewer do not have more.
 
     Args:
-        means: of the simulated cell. wide: r = m less r = k, at k = 8. narrow: r = m − 1 less r = m, at k = m.
+        means: of `simulated`. wide: r = m less r = k, at k = 8. narrow: r = m − 1 less r = m, at k = m.
     """
-    number = float(means["components U m"])
+    number = float(means["components U m"][3, 8, "0.1"])
     good = wide.low > MARGIN and number > STRAIGHT and not narrow.low > MARGIN
     return Claim(
         key="room-control",
@@ -48,7 +48,7 @@ def control(means: pd.Series, wide: Comparison, narrow: Comparison) -> Claim:
         measured="U in the leading three of eight dimensions, three concepts, ten seeds, clock 10,000",
         number=number,
         broken="H1: all eight dimensions",
-        control=float(means["components U full"]),
+        control=float(means["components U full"][3, 8, "0.1"]),
         where=f"{WHERE}:sec-room-control",
     )
 
@@ -57,22 +57,22 @@ def leading(order: str, table: pd.DataFrame, sound: bool) -> Claim:
     """New: by the rule of asking 1, if the controls hold; different: there is no such gain; undecided else.
 
     Args:
-        table: of `advantage_table`, one order. sound: whether the positive control came out.
+        table: of `advantage_table`. sound: whether the positive control came out.
     """
-    row, placed = table.loc["trained"], table.loc["placed"]
-    trusted = sound and placed["by the rule"] != "new"
+    words: dict[str, views.Word] = dict(table["by the rule"][order])
+    trusted = sound and words["placed"] != "new"
     what = {"components": "principal components", "predictions": "directions of its predictions"}[order]
     return Claim(
         key=f"room-{order}",
         statement=f"In SmolLM2-135M concepts are more linear in its leading {what} than in all dimensions.",
         source="ours",
         hypotheses=f"H1 concepts of words, H2 at most a quarter of the dimensions, {order}",
-        verdict=row["by the rule"] if trusted else "undecided",
+        verdict=words["trained"] if trusted else "undecided",
         measured="mean cosine within a concept less its null, at the r chosen on other concepts less that of all "
         "dimensions, mean over 27 concepts",
-        number=float(row["more"]),
+        number=float(table["more"][order, "trained"]),
         broken="H1: placed concepts, spread over the dimensions as words are",
-        control=float(placed["more"]),
+        control=float(table["more"][order, "placed"]),
         where=f"{WHERE}:sec-room-leading",
     )
 
@@ -92,9 +92,9 @@ def pairs(summary: pd.DataFrame, least: float, most: float) -> Claim:
         verdict=views.share_word(summary, least, most),
         measured=f"share at the pair, Euclidean, mean over families; simulated {least:.3f} at k = m and {most:.3f} in "
         "the widest space",
-        number=float(summary.loc["euclidean", "share"]),
+        number=float(summary["share"]["euclidean"]),
         broken="H1: the fourth word from another square",
-        control=float(summary.loc["euclidean", "fourth"]),
+        control=float(summary["fourth"]["euclidean"]),
         where=f"{WHERE}:sec-room-pairs",
     )
 
@@ -105,19 +105,20 @@ def tables(starts: pd.DataFrame) -> Claim:
     Args:
         starts: of `fall_table`.
     """
-    usual, small = (starts.loc[scale] for scale in SCALES)
+    usual, small = SCALES
+    words: dict[float, views.Word] = dict(starts["by the rule"])
     return Claim(
         key="room-tables",
         statement="Free tables fitted to the predictions of SmolLM2-135M have less linear words the wider they are, "
         "from some width on.",
         source="ours",
         hypotheses="H1 start N(0, 0.1²)",
-        verdict=usual["by the rule"],
+        verdict=words[usual],
         measured="mean cosine within a concept less its null, at the k chosen on other concepts less that of k = 512, "
         "mean over 27 concepts",
-        number=float(usual["more"]),
+        number=float(starts["more"][usual]),
         broken="H1: start N(0, 0.01²)",
-        control=float(small["more"]),
+        control=float(starts["more"][small]),
         where=f"{WHERE}:sec-room-tables",
     )
 

@@ -24,7 +24,7 @@ ORDERS = ("components", "predictions")
 
 def trained(m: int, k: int, start: str, *, seeds: range = SIMULATED_SEEDS) -> tuple[Population, Tables]:
     """The tables of a cell of the map, trained to the clock at its step."""
-    step_size = float(width_views.cells().loc[(m, k, start), "step_size"])
+    step_size = float(width_views.cells()["step_size"][m, k, start])
     setting = Setting(concepts=m, dim=k, init_scale=STARTS[start])
     (batch,) = make_batches(setting, seeds)
     config = setting.training(step_size, steps_to(SIMULATED_CLOCK, step_size))

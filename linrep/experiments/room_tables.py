@@ -100,7 +100,7 @@ def fit(
     marks: Sequence[int] = (),
     seed: int = 0,
 ) -> Fitted:
-    """Tables at the clock step_size·steps: at the step given, or at a half, a quarter, an eighth of it if the loss rises.
+    """Tables at the clock step_size·steps: at the step given, or at a half, quarter or eighth of it if the loss rises.
 
     Args:
         marks: steps, at the step size given, after which the tables are looked at; the end is added.

@@ -1,7 +1,7 @@
 """What the chapter on room shows of its record, and the verdicts by the rules of `room_rules`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from linrep.stats import MARGIN, Comparison, compare_paired
 
 Word = Literal["new", "different", "undecided"]
 
+ORDERS = ("components", "predictions", "predictions, other texts")
+
 WIDE_START = "1"
 """A start that is not small: left out at k = m."""
 
@@ -29,7 +31,8 @@ def ranks() -> list[int]:
 def leading_rows(rows: Sequence[Mapping[str, object]] | None = None) -> pd.DataFrame:
     """Within, shuffled and excess by order, arm, concept and r; of the record, or of rows like those of it."""
     table = pd.DataFrame(recorded(room.NAME).body["leading"] if rows is None else rows)
-    table = table.assign(r=[ranks()] * len(table)).explode(["within", "shuffled", "r"])
+    table["r"] = pd.Series([ranks()] * len(table), index=table.index)
+    table = table.explode(["within", "shuffled", "r"], ignore_index=True)
     table = table.astype({"within": float, "shuffled": float, "r": int})
     return table.assign(excess=table["within"] - table["shuffled"])
 
@@ -37,7 +40,7 @@ def leading_rows(rows: Sequence[Mapping[str, object]] | None = None) -> pd.DataF
 def curves(column: str = "excess") -> dict[str, pd.DataFrame]:
     """Means over concepts by r, a column for each arm; for each order."""
     means = leading_rows().groupby(["order", "r", "arm"])[column].mean().unstack("arm")
-    return {order: means.loc[order] for order in ("components", "predictions")}
+    return {order: pd.DataFrame(means.loc[order]) for order in ORDERS}
 
 
 def advantage(order: str, arm: str, *, basic: bool = False) -> tuple[Comparison, tuple[int, int]]:
@@ -55,7 +58,7 @@ def advantage(order: str, arm: str, *, basic: bool = False) -> tuple[Comparison,
 
 def advantage_of(excess: pd.DataFrame) -> tuple[Comparison, tuple[int, int]]:
     """The rule of asking 1 on a table of the excess, concepts by r, the full space last."""
-    choices = [rank for rank in excess.columns[:-1] if rank <= LARGEST]
+    choices = [rank for rank in map(int, excess.columns[:-1]) if rank <= LARGEST]
     gain, best = leading.crossed(excess[choices].to_numpy(float), excess.iloc[:, -1].to_numpy(float))
     return compare_paired(gain, np.zeros_like(gain)), (choices[best[0]], choices[best[1]])
 
@@ -72,7 +75,7 @@ def advantage_table() -> pd.DataFrame:
     arms = {"trained": ("trained", False), "trained, basic": ("trained", True), "placed": ("placed", False)}
     arms |= {name: (name, False) for name in ("untrained", "Gaussian rows")}
     lines = []
-    for order in ("components", "predictions"):
+    for order in ORDERS:
         for name, (arm, basic) in arms.items():
             found, best = advantage(order, arm, basic=basic)
             line = {"order": order, "arm": name, "r* even": best[0], "r* odd": best[1], "more": found.difference}
@@ -91,15 +94,15 @@ def share_summary(*, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     """Means over families by product, with the interval, the nulls, and the families with and without capitals."""
     table, lines = square_rows(), []
     for product in ("euclidean", "causal"):
-        mine = table.loc["trained"].loc[product]
-        shares = {name: np.array(each) for name, each in mine["shares"].items()}
+        mine = table.xs(("trained", product), level=("arm", "product"))
+        shares = {str(name): np.array(each) for name, each in mine["shares"].items()}
         low, high = np.quantile(squares.bootstrap_means(shares, draws=draws, seed=seed), [0.025, 0.975])
         capital = mine.index.str.endswith("capital")
-        lines.append({
-            "product": product, "families": len(mine), "squares": int(mine["kept"].sum()), "share": mine["share"].mean(),
-            "low": low, "high": high, "capital": mine["share"][capital].mean(), "other": mine["share"][~capital].mean(),
-            "fourth": mine["fourth"].mean(), "untrained": table.loc["untrained"].loc[product]["share"].mean(),
-        })  # fmt: skip
+        line: dict[str, Any] = {"product": product, "families": len(mine), "squares": int(mine["kept"].sum())}
+        line |= {"share": mine["share"].mean(), "low": low, "high": high}
+        line |= {"capital": mine["share"][capital].mean(), "other": mine["share"][~capital].mean()}
+        control = table.xs(("untrained", product), level=("arm", "product"))
+        lines.append(line | {"fourth": mine["fourth"].mean(), "untrained": control["share"].mean()})
     return pd.DataFrame(lines).set_index("product")
 
 
@@ -147,7 +150,8 @@ def fit_rows() -> pd.DataFrame:
     """Our own tables: scale, seed, k, clock, kl, monotone, step_size, concept, within, shuffled, excess."""
     record = recorded(room.NAME)
     table = pd.DataFrame(record.body["tables"])
-    table = table.assign(concept=[record.body["concepts"]] * len(table)).explode(["concept", "within", "shuffled"])
+    table["concept"] = pd.Series([record.body["concepts"]] * len(table), index=table.index)
+    table = table.explode(["concept", "within", "shuffled"], ignore_index=True)
     table = table.astype({"within": float, "shuffled": float})
     return table.assign(excess=table["within"] - table["shuffled"])
 
@@ -164,7 +168,7 @@ def fit_curves() -> pd.DataFrame:
 
 
 def fall(scale: float) -> tuple[Comparison, tuple[int, int]]:
-    """The rule of asking 3: the excess at the best k over that of the widest, at the last clock, and k* of both halves."""
+    """The rule of asking 3, at the last clock: the excess at the best k over that of the widest; k* of both halves."""
     rows = fit_rows()
     last = rows[(rows["scale"] == scale) & (rows["clock"] == rows["clock"].max())]
     excess = last.pivot_table(index="concept", columns="k", values="excess")  # the mean of the seeds
@@ -183,7 +187,7 @@ def fall_table() -> pd.DataFrame:
 
 
 def require_live(model: Unembedding, *, cells: Sequence[tuple[int, int, str]], tolerance: float) -> int:
-    """Compute the words' part again (asking 1 in components, asking 2) and some simulated cells, and hold them to the record.
+    """Compute asking 1 in components, asking 2 and some simulated cells again, and hold them to the record.
 
     Returns:
         How many numbers were compared.

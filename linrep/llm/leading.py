@@ -44,7 +44,8 @@ def prediction_order(table: Float[Tensor, "rows dim"], states: Float[Tensor, "te
     roots = values[kept].sqrt()
     to_words, to_states = vectors[:, kept] / roots, vectors[:, kept] * roots
     _, axes = torch.linalg.eigh(covariance(states.double() @ to_states))
-    return to_words @ axes.flip(-1)
+    found: Float[Tensor, "dim rank"] = to_words @ axes.flip(-1)
+    return found
 
 
 def random_order(order: Float[Tensor, "dim rank"], *, generator: torch.Generator) -> Float[Tensor, "dim rank"]:
@@ -52,7 +53,8 @@ def random_order(order: Float[Tensor, "dim rank"], *, generator: torch.Generator
     rank = order.shape[1]
     normal = torch.randn(rank, rank, generator=generator, dtype=torch.float64)
     rotation, upper = torch.linalg.qr(normal)
-    return order @ (rotation * upper.diagonal().sign())
+    turned: Float[Tensor, "dim rank"] = order @ (rotation * upper.diagonal().sign())
+    return turned
 
 
 def corners(

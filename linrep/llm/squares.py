@@ -74,8 +74,8 @@ def tokenised(name: str, squares: Sequence[Words], tokenizer: Any) -> Family:
     Args:
         tokenizer: of transformers.
     """
-    sides = [WordPairs(name, tuple(square[first : first + 2] for square in squares)) for first in (0, 2)]
-    found = [tokenise(side, tokenizer) for side in sides]
+    sides = [tuple((zero, one) for zero, one, _, _ in squares), tuple((zero, one) for _, _, zero, one in squares)]
+    found = [tokenise(WordPairs(name, side), tokenizer) for side in sides]
     known = [dict(zip(each.words, each.pairs.tolist(), strict=True)) for each in found]
     kept, ids = [], []
     for square in squares:
