@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from linrep.experiments import room_simulated, room_tables
@@ -177,7 +177,7 @@ def square_rows(
     return rows
 
 
-def family_numbers(table: Float[Tensor, "words dim"], places: Any) -> dict[str, Any]:
+def family_numbers(table: Float[Tensor, "words dim"], places: Int[np.ndarray, "squares 4"]) -> dict[str, Any]:
     """The shares of a family's squares, their null, and whether the interaction is one direction."""
     found = squares.effects(table, places)
     rng = np.random.default_rng(0)
@@ -209,7 +209,7 @@ def fit_rows(
 
 
 def table_numbers(
-    table: Float[Tensor, "words dim"], ids: np.ndarray[Any, Any], concepts: Sequence[TokenPairs]
+    table: Float[Tensor, "words dim"], ids: Int[np.ndarray, " words"], concepts: Sequence[TokenPairs]
 ) -> dict[str, list[float]]:
     """Each concept's mean cosine, and that of its null, in a table with a row for each of some words."""
     identity = torch.eye(table.shape[1], dtype=torch.float64)
