@@ -1,4 +1,4 @@
-"""Room: squares of words, leading dimensions, tables fitted to predictions; planted cases, and verdicts that can turn."""
+"""Room: squares of words, leading dimensions, tables fitted to predictions; planted cases; verdicts that can turn."""
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,14 @@ def test_capitals_are_crossed_with_concepts_in_lower_case() -> None:
     found = squares.read_squares(concepts)
     assert found["c, capital"] == [("walk", "walked", "Walk", "Walked")]
     assert "lower-upper, capital" not in found
-    assert {name.split(", ")[1] for name in found} == {"number", "comparative", "superlative", "adverb", "past", "capital"}
+    assert {name.split(", ")[1] for name in found} == {
+        "number",
+        "comparative",
+        "superlative",
+        "adverb",
+        "past",
+        "capital",
+    }
 
 
 def test_the_squares_of_the_file_are_squares() -> None:
@@ -253,7 +260,9 @@ def test_the_rule_finds_a_planted_gain_and_no_gain_where_there_is_none() -> None
 
 def summary(euclidean: tuple[float, float], causal: tuple[float, float]) -> pd.DataFrame:
     ends = {"euclidean": euclidean, "causal": causal}
-    lines = {name: {"share": sum(each) / 2, "low": each[0], "high": each[1], "fourth": 0.3} for name, each in ends.items()}
+    lines = {
+        name: {"share": sum(each) / 2, "low": each[0], "high": each[1], "fourth": 0.3} for name, each in ends.items()
+    }
     return pd.DataFrame(lines).T
 
 

@@ -10,16 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from linrep.experiments import room_simulated, room_tables
+from linrep.experiments import room_simulated, room_squares, room_tables
 from linrep.experiments.catalogue import Size
-from linrep.experiments.room_rules import DIMS, RANKS, SCALES, SHUFFLES
-from linrep.llm import leading, squares
+from linrep.experiments.room_rules import DIMS, SCALES, SHUFFLES, ranks_of
+from linrep.llm import leading
 from linrep.llm.contexts import read_contexts, read_parallel
 from linrep.llm.leading import Corners
 from linrep.llm.matrix import Unembedding
 from linrep.llm.model import load_model
 from linrep.llm.network import LanguageModel
-from linrep.llm.products import transforms
 from linrep.llm.registry import SOURCES
 from linrep.llm.words import TokenPairs, read_pairs, tokenise
 from linrep.results import Record, short
@@ -41,12 +40,16 @@ def record(size: Size) -> Record:
     whole = size == "paper"
     model = load_model(MODEL)
     control = model.untrained(seed=0)
-    concepts, families = word_concepts(model), word_families(model)
+    concepts, families = word_concepts(model), room_squares.word_families(model)
     texts = concept_contexts()
-    orders = {"predictions": texts, "predictions, other texts": other_texts()}
+    contexts = {"predictions": texts, "predictions, other texts": other_texts()}
+    orders = {"components": leading.component_order(model.unembedding)[0]}
+    orders |= {order: predictions(model, given) for order, given in contexts.items()}
     body = {
-        "leading": leading_rows(model, control, orders, concepts),
-        "squares": square_rows(model, families) + square_rows(control, families, arm="untrained"),
+        "leading": leading_rows(model, control, contexts, concepts),
+        "squares": room_squares.square_rows(model, families)
+        + room_squares.square_rows(control, families, arm="untrained"),
+        "shares by r": room_squares.share_rows(model, orders, families),
         "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
         "concepts": [concept.name for concept in concepts],
         "ranks": ranks_of(model.hidden_size),
@@ -73,11 +76,6 @@ def word_concepts(model: Unembedding) -> list[TokenPairs]:
     return [tokenise(concept, model.tokenizer) for concept in read_pairs()]
 
 
-def word_families(model: Unembedding) -> list[squares.Family]:
-    """All families of squares as tokens, those with few squares too."""
-    return [squares.tokenised(name, each, model.tokenizer) for name, each in squares.read_squares(read_pairs()).items()]
-
-
 def leading_rows(
     model: LanguageModel, control: LanguageModel, texts: Mapping[str, Sequence[str]], concepts: Sequence[TokenPairs]
 ) -> list[dict[str, Any]]:
@@ -90,10 +88,7 @@ def leading_rows(
     axes, spread = leading.component_order(model.unembedding)
     orders = {"components": (axes, spread, leading.component_order(control.unembedding)[0])}
     for order, contexts in texts.items():
-        matrix, other = (
-            leading.prediction_order(each.unembedding, each.hidden_states(contexts, cache=True))
-            for each in (model, control)
-        )
+        matrix, other = (predictions(each, contexts) for each in (model, control))
         orders[order] = (matrix, torch.ones(model.hidden_size, dtype=torch.float64), other)
     for order, (matrix, scale, other) in orders.items():
         rows += concept_rows(order, "trained", model.unembedding, matrix, concepts)
@@ -106,6 +101,11 @@ def leading_rows(
         rows += random_rows(order, model.unembedding, matrix, concepts)
         rows += placed_rows(order, scale, rows, concepts)
     return rows
+
+
+def predictions(model: LanguageModel, texts: Sequence[str]) -> Float[Tensor, "dim rank"]:
+    """The order of the directions in which a model's logits vary most over some contexts."""
+    return leading.prediction_order(model.unembedding, model.hidden_states(texts, cache=True))
 
 
 def concept_rows(
@@ -125,11 +125,6 @@ def rank_row(order: str, arm: str, concept: str, words: Corners) -> dict[str, An
     within, shuffled = leading.by_rank(words, ranks_of(words.shape[-1]), dealt).T
     numbers = {"within": list(map(short, within)), "shuffled": list(map(short, shuffled))}
     return {"order": order, "arm": arm, "concept": concept} | numbers
-
-
-def ranks_of(dim: int) -> list[int]:
-    """r: `RANKS`, and the full space."""
-    return [*(rank for rank in RANKS if rank < dim), dim]
 
 
 def random_rows(
@@ -158,37 +153,6 @@ def placed_rows(
         words = leading.placed(scale, len(concept.pairs), max(full[concept.name], 0.0), generator=draw)
         found.append(rank_row(order, "placed", concept.name, words))
     return found
-
-
-def square_rows(
-    model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained"
-) -> list[dict[str, Any]]:
-    """Asking 2: a row for each product and family with two squares or more."""
-    rows = []
-    for name in ("euclidean", "causal"):
-        matrix = transforms(model.unembedding)[name]
-        for family in families:
-            if len(family.squares) < 2:
-                continue
-            ids, places = np.unique(family.squares, return_inverse=True)
-            table = model.unembedding.detach()[torch.from_numpy(ids)].double() @ matrix
-            place = {"arm": arm, "product": name, "family": family.name, "read": family.read}
-            rows.append(place | family_numbers(table, places.reshape(-1, 4)))
-    return rows
-
-
-def family_numbers(table: Float[Tensor, "words dim"], places: Int[np.ndarray, "squares 4"]) -> dict[str, Any]:
-    """The shares of a family's squares, their null, and whether the interaction is one direction."""
-    found = squares.effects(table, places)
-    rng = np.random.default_rng(0)
-    dealt = [squares.effects(table, squares.fourth_dealt(places, generator=rng)) for _ in range(SHUFFLES)]
-    nulls = [squares.interaction(each)["pair"] for each in dealt]
-    return {
-        "shares": [short(float(share)) for share in squares.shares(found)],
-        "fourth": short(float(np.mean([squares.shares(each).mean() for each in dealt]))),
-        **{key: short(value) for key, value in squares.interaction(found).items()},
-        "pair, fourth": short(float(np.mean(nulls))),
-    }
 
 
 def fit_rows(

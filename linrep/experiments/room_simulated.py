@@ -39,6 +39,7 @@ def cell_rows(m: int, k: int, start: str, *, seeds: range = SIMULATED_SEEDS) -> 
     for seed, contexts, words in zip(seeds, embedding.double(), unembedding.double(), strict=True):
         row: dict[str, float | int | str] = {"m": m, "k": k, "start": start, "seed": seed}
         row["share"] = mean_share(population, words)
+        row["components share m"] = mean_share(population, words @ leading.component_order(words)[0][:, :m])
         for order in ORDERS:
             found = ranks_table(population, contexts, words, order)
             for name, rank in {"m-1": m - 1, "m": m, "full": found.index[-1]}.items():

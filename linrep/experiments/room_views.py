@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from linrep.experiments import room, room_simulated
+from linrep.experiments import room, room_simulated, room_squares
 from linrep.experiments.room_rules import DRAWS, FEWEST, LARGEST, SCALES
 from linrep.experiments.table_views import recorded
 from linrep.llm import leading, squares
@@ -106,6 +106,12 @@ def share_summary(*, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("product")
 
 
+def shares_by_rank() -> dict[str, pd.DataFrame]:
+    """The share at the pair by r, and with the fourth word from another square; for each order."""
+    table = pd.DataFrame(recorded(room.NAME).body["shares by r"])
+    return {order: table[table["order"] == order].set_index("r")[["share", "fourth"]] for order in ORDERS}
+
+
 def one_direction() -> pd.DataFrame:
     """Whether the interactions of a family have one direction: means over families, by product.
 
@@ -196,11 +202,13 @@ def require_live(model: Unembedding, *, cells: Sequence[tuple[int, int, str]], t
         LinrepError: a number differs from that on record by more than the tolerance.
     """
     matrix, _ = leading.component_order(model.unembedding)
-    concepts, families = room.word_concepts(model), room.word_families(model)
+    concepts, families = room.word_concepts(model), room_squares.word_families(model)
     now = leading_rows(room.concept_rows("components", "trained", model.unembedding, matrix, concepts))
     keys = ["order", "arm", "concept", "r"]
     require_agreement(leading_rows(), now, on=keys, columns=["within", "shuffled"], tolerance=tolerance)
-    live = pd.DataFrame(room.square_rows(model, [family for family in families if len(family.squares) >= FEWEST]))
+    live = pd.DataFrame(
+        room_squares.square_rows(model, [family for family in families if len(family.squares) >= FEWEST])
+    )
     live = live.assign(share=live["shares"].map(np.mean))
     columns = ["share", "fourth", "pair", "along"]
     require_agreement(square_rows().reset_index(), live, on=["arm", "product", "family"], columns=columns,
