@@ -12,7 +12,7 @@ from torch import Tensor
 
 from linrep.experiments import room_simulated, room_squares, room_tables
 from linrep.experiments.catalogue import Size
-from linrep.experiments.room_rules import DIMS, SCALES, SHUFFLES, ranks_of
+from linrep.experiments.room_rules import DIMS, SHUFFLES, ranks_of
 from linrep.llm import leading
 from linrep.llm.contexts import read_contexts, read_parallel
 from linrep.llm.leading import Corners
@@ -53,7 +53,9 @@ def record(size: Size) -> Record:
         "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
         "concepts": [concept.name for concept in concepts],
         "ranks": ranks_of(model.hidden_size),
-        "tables": fit_rows(model, texts, concepts, dims=DIMS if whole else DIMS[:2], steps=FIT_STEPS if whole else 3),
+        "tables": fit_rows(
+            model, texts, concepts, dims=DIMS if whole else {0.1: (8, 16)}, steps=FIT_STEPS if whole else 3
+        ),
     }
     config = {"model": MODEL, "sha256": SOURCES[MODEL].sha256, "contexts": len(texts), "shuffles": SHUFFLES}
     return Record(NAME, config, (), "leading", body, round(time.perf_counter() - began, 3))
@@ -156,15 +158,17 @@ def placed_rows(
 
 
 def fit_rows(
-    model: LanguageModel, texts: Sequence[str], concepts: Sequence[TokenPairs], *, dims: Sequence[int], steps: int
+    model: LanguageModel, texts: Sequence[str], concepts: Sequence[TokenPairs], *, dims: Mapping[float, Sequence[int]],
+    steps: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Asking 3: for each start, seed, k and clock how it was fitted, and the concepts' cosines, in their order."""
     ids = np.unique(np.concatenate([concept.pairs for concept in concepts]))
     target = room_tables.word_predictions(model, model.hidden_states(texts, cache=True), ids)
-    step_size = room_tables.shared_step(target, (dims[0], dims[-1]), scale=SCALES[0])
+    first = next(iter(dims))
+    step_size = room_tables.shared_step(target, (dims[first][0], dims[first][-1]), scale=first)
     marks = sorted({max(1, steps // 10), max(1, steps // 3), steps})
     rows = []
-    for scale, seed, dim in product(SCALES, FIT_SEEDS, dims):
+    for scale, seed, dim in [(scale, seed, dim) for scale in dims for seed, dim in product(FIT_SEEDS, dims[scale])]:
         fitted = room_tables.fit(target, dim, scale=scale, step_size=step_size, steps=steps, marks=marks, seed=seed)
         how = {"scale": scale, "seed": seed, "k": dim, "step_size": fitted.step_size, "monotone": fitted.monotone}
         for mark, kl, table in zip(marks, fitted.kl, fitted.tables, strict=True):

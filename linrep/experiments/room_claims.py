@@ -7,7 +7,7 @@ import pandas as pd
 
 from linrep.claims import Claim
 from linrep.experiments import room_views as views
-from linrep.experiments.room_rules import SCALES
+from linrep.experiments.room_rules import DIMS
 from linrep.stats import MARGIN, Comparison
 
 STRAIGHT = 0.95
@@ -105,7 +105,7 @@ def tables(starts: pd.DataFrame) -> Claim:
     Args:
         starts: of `fall_table`.
     """
-    usual, small = SCALES
+    usual, small = DIMS
     words: dict[float, views.Word] = dict(starts["by the rule"])
     return Claim(
         key="room-tables",

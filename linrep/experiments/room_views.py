@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from linrep.experiments import room, room_simulated, room_squares
-from linrep.experiments.room_rules import DRAWS, FEWEST, LARGEST, SCALES
+from linrep.experiments.room_rules import DIMS, DRAWS, FEWEST, LARGEST
 from linrep.experiments.table_views import recorded
 from linrep.llm import leading, squares
 from linrep.llm.embedding import DERIVED
@@ -185,7 +185,7 @@ def fall(scale: float) -> tuple[Comparison, tuple[int, int]]:
 def fall_table() -> pd.DataFrame:
     """The rule of asking 3 for both starts."""
     lines = []
-    for scale in SCALES:
+    for scale in DIMS:
         found, best = fall(scale)
         line = {"start": scale, "k* even": best[0], "k* odd": best[1], "more": found.difference}
         lines.append(line | {"low": found.low, "high": found.high, "by the rule": word_of(found)})
