@@ -38,6 +38,7 @@ def record(size: Size) -> Record:
     """All of it ("smoke": the words alone, two dimensions of our own tables and three steps)."""
     began = time.perf_counter()
     whole = size == "paper"
+    dims, steps = (DIMS, FIT_STEPS) if whole else ({0.1: (8, 16)}, 3)
     model = load_model(MODEL)
     control = model.untrained(seed=0)
     concepts, families = word_concepts(model), room_squares.word_families(model)
@@ -53,9 +54,7 @@ def record(size: Size) -> Record:
         "simulated": room_simulated.all_cells(concepts=(3, 4) if whole else (3,)),
         "concepts": [concept.name for concept in concepts],
         "ranks": ranks_of(model.hidden_size),
-        "tables": fit_rows(
-            model, texts, concepts, dims=DIMS if whole else {0.1: (8, 16)}, steps=FIT_STEPS if whole else 3
-        ),
+        "tables": fit_rows(model, texts, concepts, dims=dims, steps=steps),
     }
     config = {"model": MODEL, "sha256": SOURCES[MODEL].sha256, "contexts": len(texts), "shuffles": SHUFFLES}
     return Record(NAME, config, (), "leading", body, round(time.perf_counter() - began, 3))
@@ -168,7 +167,7 @@ def fit_rows(
     step_size = room_tables.shared_step(target, (dims[first][0], dims[first][-1]), scale=first)
     marks = sorted({max(1, steps // 10), max(1, steps // 3), steps})
     rows = []
-    for scale, seed, dim in [(scale, seed, dim) for scale in dims for seed, dim in product(FIT_SEEDS, dims[scale])]:
+    for scale, seed, dim in ((start, *run) for start, widths in dims.items() for run in product(FIT_SEEDS, widths)):
         fitted = room_tables.fit(target, dim, scale=scale, step_size=step_size, steps=steps, marks=marks, seed=seed)
         how = {"scale": scale, "seed": seed, "k": dim, "step_size": fitted.step_size, "monotone": fitted.monotone}
         for mark, kl, table in zip(marks, fitted.kl, fitted.tables, strict=True):

@@ -106,10 +106,13 @@ def share_summary(*, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("product")
 
 
-def shares_by_rank() -> dict[str, pd.DataFrame]:
-    """The share at the pair by r, and with the fourth word from another square; for each order."""
+def shares_by_rank() -> pd.DataFrame:
+    """The share at the pair by order and r (columns), and with the fourth word from another square."""
     table = pd.DataFrame(recorded(room.NAME).body["shares by r"])
-    return {order: table[table["order"] == order].set_index("r")[["share", "fourth"]] for order in ORDERS}
+    wide = table.melt(["order", "r"], var_name="number").pivot_table(
+        index=["order", "number"], columns="r", values="value"
+    )
+    return wide.reindex(ORDERS, level="order")
 
 
 def one_direction() -> pd.DataFrame:
