@@ -25,9 +25,9 @@ def square_rows(
     model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained"
 ) -> list[dict[str, Any]]:
     """Asking 2: a row for each product and family with two squares or more."""
-    rows = []
+    rows, matrices = [], transforms(model.unembedding)
     for name in ("euclidean", "causal"):
-        matrix = transforms(model.unembedding)[name]
+        matrix = matrices[name]
         for family in families:
             if len(family.squares) < 2:
                 continue

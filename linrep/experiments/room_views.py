@@ -195,8 +195,18 @@ def fall_table() -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("start")
 
 
-def require_live(model: Unembedding, *, cells: Sequence[tuple[int, int, str]], tolerance: float) -> int:
-    """Compute asking 1 in components, asking 2 and some simulated cells again, and hold them to the record.
+def require_live(
+    model: Unembedding,
+    *,
+    concepts: Sequence[str],
+    families: Sequence[str],
+    cells: Sequence[tuple[int, int, str]],
+    tolerance: float,
+) -> int:
+    """Compute asking 1 in components, asking 2 and the simulated cells again, in part, and hold them to the record.
+
+    Args:
+        concepts, families: names of those that are computed again. cells: m, k and start.
 
     Returns:
         How many numbers were compared.
@@ -205,13 +215,12 @@ def require_live(model: Unembedding, *, cells: Sequence[tuple[int, int, str]], t
         LinrepError: a number differs from that on record by more than the tolerance.
     """
     matrix, _ = leading.component_order(model.unembedding)
-    concepts, families = room.word_concepts(model), room_squares.word_families(model)
-    now = leading_rows(room.concept_rows("components", "trained", model.unembedding, matrix, concepts))
+    pairs = [each for each in room.word_concepts(model) if each.name in concepts]
+    now = leading_rows(room.concept_rows("components", "trained", model.unembedding, matrix, pairs))
     keys = ["order", "arm", "concept", "r"]
     require_agreement(leading_rows(), now, on=keys, columns=["within", "shuffled"], tolerance=tolerance)
-    live = pd.DataFrame(
-        room_squares.square_rows(model, [family for family in families if len(family.squares) >= FEWEST])
-    )
+    chosen = [each for each in room_squares.word_families(model) if each.name in families]
+    live = pd.DataFrame(room_squares.square_rows(model, chosen))
     live = live.assign(share=live["shares"].map(np.mean))
     columns = ["share", "fourth", "pair", "along"]
     require_agreement(square_rows().reset_index(), live, on=["arm", "product", "family"], columns=columns,
