@@ -14,7 +14,7 @@ def by_rank(tables: Mapping[str, pd.DataFrame], *, label: str) -> Figure:
     Args:
         tables: by the name of a panel; index r, a column for each arm.
     """
-    figure, axes = empty_figure(4.0 * len(tables), 3.4, len(tables))
+    figure, axes = empty_figure(3.6 * len(tables), 3.6, len(tables))
     for axis, (name, table) in zip(axes, tables.items(), strict=True):
         for number, arm in enumerate(table.columns):
             style = {"color": PALETTE[number], "ls": DASHES[number % 4], "marker": "osD^v"[number % 5], "ms": 4}
@@ -23,8 +23,11 @@ def by_rank(tables: Mapping[str, pd.DataFrame], *, label: str) -> Figure:
         axis.set(xscale="log", xlabel="leading dimensions r", title=name)
         axis.set_xticks(list(table.index), [str(rank) for rank in table.index], rotation=60)
         axis.minorticks_off()
+    top = max(float(table.to_numpy().max()) for table in tables.values())
+    for axis in axes:
+        axis.set_ylim(-0.1 * top, 1.1 * top)
     axes[0].set(ylabel=label)
-    axes[-1].legend(frameon=False, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -43,7 +46,7 @@ def shares(table: pd.DataFrame, marks: Mapping[str, float]) -> Figure:
     for number, (name, value) in enumerate(marks.items()):
         axis.axvline(value, color="0.4", lw=1.2, ls=DASHES[1 + number % 3], label=name)
     axis.set(yticks=place, yticklabels=list(ordered.index), xlabel="share of the weight at the pair", xlim=(0, None))
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.legend(*axis.get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 
