@@ -8,10 +8,12 @@ from llm_tiny import tokenizer
 
 from linrep.concepts import all_tokens
 from linrep.errors import DivergenceError, InputError
-from linrep.experiments import room_claims, room_tables, room_views
+from linrep.experiments import room, room_claims, room_squares, room_tables, room_views
+from linrep.experiments.room_rules import ranks_of
 from linrep.geometry import mean_cosine
 from linrep.llm import leading, squares
-from linrep.llm.words import WordPairs, read_pairs
+from linrep.llm.matrix import Unembedding
+from linrep.llm.words import TokenPairs, WordPairs, read_pairs
 from linrep.stats import MARGIN, Comparison
 
 SQUARES = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
@@ -305,3 +307,52 @@ def test_the_claim_on_our_own_tables_can_turn() -> None:
         table = pd.DataFrame({"more": [0.1, 0.0], "by the rule": [word, "different"]}, index=[0.1, 0.01])
         found = room_claims.tables(table)
         assert (found.verdict, found.number, found.control) == (word, 0.1, 0.0)
+
+
+def planted_words(*, interaction: float) -> tuple[torch.Tensor, np.ndarray]:
+    """Twelve squares: effects of two concepts in the first two of eight dimensions, an interaction in the last."""
+    signs = torch.tensor([[-1.0, -1, 1], [1, -1, -1], [-1, 1, -1], [1, 1, 1]], dtype=torch.float64)
+    base = normal(12, 1, 8).expand(-1, 4, -1).clone()
+    base[..., :2] += 2 * signs[:, :2]
+    base[..., -1] += interaction * signs[:, 2]
+    return base.flatten(0, 1) + 0.01 * normal(48, 8, seed=2), np.arange(48).reshape(-1, 4)
+
+
+def test_an_interaction_in_further_dimensions_is_seen_there_only() -> None:
+    table, places = planted_words(interaction=1.0)
+    family = squares.Family("f", 12, places, tuple(("a", "b", "c", "d") for _ in places))
+    model = Unembedding("planted", 8, table, None)
+    (narrow, *_, full) = room_squares.share_rows(model, {"given": torch.eye(8, dtype=torch.float64)}, [family])
+    assert (narrow["r"], full["r"]) == (2, 8)
+    assert narrow["share"] == pytest.approx(0, abs=0.001)
+    assert full["share"] == pytest.approx(1 / 9, abs=0.005)
+    assert narrow["fourth"] > 0.01 < full["fourth"]
+    numbers = room_squares.family_numbers(table, places)
+    assert np.mean(numbers["shares"]) == pytest.approx(1 / 9, abs=0.005)
+    assert min(numbers["one"], numbers["two"], numbers["pair"]) > 0.98
+    assert numbers["pair, fourth"] < 0.9
+    none = room_squares.family_numbers(*planted_words(interaction=0.0))
+    assert np.mean(none["shares"]) < 0.001
+    assert abs(none["pair"]) < 0.5
+
+
+def test_rows_of_a_concept_hold_every_r_and_the_whole_space() -> None:
+    words = concept()
+    row = room.rank_row("o", "a", "c", words)
+    assert len(row["within"]) == len(row["shuffled"]) == len(ranks_of(12)) == 4
+    assert row["within"][-1] == pytest.approx(float(mean_cosine(words[0] - words[1])), abs=1e-5)
+    ids = np.array([3, 5, 8, 9])
+    pairs = np.array([[3, 5], [8, 9], [5, 9]])
+    table = normal(4, 6)
+    found = room.table_numbers(table, ids, [TokenPairs("c", 3, pairs, (), ())])
+    differences = torch.stack([table[0] - table[1], table[2] - table[3], table[1] - table[3]])
+    assert found["within"] == [pytest.approx(float(mean_cosine(differences)), abs=1e-5)]
+
+
+def test_the_claims_follow_from_the_record() -> None:
+    found = {claim.key: claim for claim in room_claims.claims()}
+    assert list(found) == ["room-control", "room-components", "room-predictions", "room-pairs", "room-tables"]
+    table = room_views.advantage_table()
+    assert found["room-predictions"].number == table["more"]["predictions", "trained"]
+    least, most = room_views.bounds()
+    assert 0 < least < most < 1 / 3
