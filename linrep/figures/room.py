@@ -65,5 +65,5 @@ def against_dim(table: pd.DataFrame, column: str, *, label: str) -> Figure:
     ks = sorted(set(table.index.get_level_values("k")))
     axis.set_xticks(ks, [str(k) for k in ks])
     axis.minorticks_off()
-    axis.legend(frameon=False, fontsize=9)
+    axis.legend(frameon=False, fontsize=9, loc="lower left")
     return figure
