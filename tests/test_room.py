@@ -83,8 +83,19 @@ def test_a_planted_interaction_is_one_direction_and_apart() -> None:
     found = squares.interaction(squares.effects(table, SQUARES))
     assert found["pair"] == pytest.approx(1)
     assert found["along"] == pytest.approx(0, abs=1e-12)
-    tilted = torch.cat([table[4 * s : 4 * s + 4] + signs[:, 2:] * 3 * one for s in range(3)])
-    assert squares.interaction(squares.effects(tilted, SQUARES))["along"] == pytest.approx(0.9**0.5)
+    for main in (one, two):
+        tilted = torch.cat([table[4 * s : 4 * s + 4] + signs[:, 2:] * 3 * main for s in range(3)])
+        assert squares.interaction(squares.effects(tilted, SQUARES))["along"] == pytest.approx(0.9**0.5)
+
+
+def test_the_bootstrap_draws_families_and_squares_within_them() -> None:
+    same = {"a": np.full(5, 0.1), "b": np.full(7, 0.1)}
+    assert squares.bootstrap_means(same, draws=50, seed=0) == pytest.approx(np.full(50, 0.1))
+    apart = squares.bootstrap_means({"a": np.zeros(500), "b": np.ones(3)}, draws=2000, seed=0)
+    assert apart.mean() == pytest.approx(0.5, abs=0.03), "each family counts once, whatever its size"
+    assert apart.std() == pytest.approx(0.5**1.5, abs=0.02), "families are drawn"
+    within = squares.bootstrap_means({"a": np.array([0.0, 1.0] * 8)}, draws=2000, seed=0)
+    assert within.std() == pytest.approx(0.5 / 4, abs=0.01), "and squares within them"
 
 
 def test_only_squares_of_four_single_tokens_are_kept() -> None:
