@@ -16,17 +16,22 @@ STRAIGHT = 0.95
 WHERE = "room"
 
 
-def claims() -> list[Claim]:
-    """The claims of the chapter, from its record."""
-    table = views.advantage_table()
+def claims(
+    table: pd.DataFrame | None = None, summary: pd.DataFrame | None = None, starts: pd.DataFrame | None = None
+) -> list[Claim]:
+    """The claims of the chapter, from its record; a table that is not given is made as the chapter makes it.
+
+    Args:
+        table: of `advantage_table`. summary: of `share_summary`. starts: of `fall_table`.
+    """
+    table = views.advantage_table() if table is None else table
     sound = control(views.simulated(), _wide(), _narrow())
-    starts = views.fall_table()
     return [
         sound,
         leading("components", table, sound.verdict == "new"),
         leading("predictions", table, sound.verdict == "new"),
-        pairs(views.share_summary(), *views.bounds()),
-        tables(starts),
+        pairs(views.share_summary() if summary is None else summary, *views.bounds()),
+        tables(views.fall_table() if starts is None else starts),
     ]
 
 
