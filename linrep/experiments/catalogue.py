@@ -32,6 +32,7 @@ EXPERIMENTS = {
     "winograd": "linrep.experiments.winograd:record",
     "layers": "linrep.experiments.layers:record",
     "steering": "linrep.experiments.steering:record",
+    "room": "linrep.experiments.room:record",
     "theorems": "linrep.experiments.theorems:record",
 }
 """Name to the function that makes its record, in the order in which `make results` runs them: the

@@ -256,6 +256,27 @@ PRINTED = (
         "views.untrained(",
     ),
     Printed(
+        "room",
+        "mean cosine within a concept, and less its null, in the leading dimensions of a model",
+        "placed concepts; untrained model; Gaussian rows; random dimensions",
+        "room",
+        "views.advantage_table()",
+    ),
+    Printed(
+        "room",
+        "U in the leading dimensions of simulated tables",
+        "all dimensions beside them; k = m",
+        "room",
+        "views.simulated_gain(",
+    ),
+    Printed(
+        "room",
+        "mean cosine within a concept, less its null, in tables fitted to a model's predictions",
+        "second words dealt out anew; a small start",
+        "room",
+        "views.fall_table()",
+    ),
+    Printed(
         "theorems",
         "numbers of claims, some of them cosines",
         "each in the column beside its number",
