@@ -11,7 +11,8 @@ CHAPTERS: tuple[str, ...] = (
     "table_claims",
     *("linear", "log_odds", "margin", "alignment", "orthogonality", "balance", "loss_role"),
     *("spectrum_claims", "limit_claims", "causes_claims", "width_claims"),
-    *("unembedding_claims", "embedding_claims"),
+    *("unembedding_claims", "embedding_claims", "winograd_claims", "languages_claims"),
+    *("layers_claims", "steering_claims", "room_claims"),
 )
 """The modules of these chapters' claims, in reading order; each has `claims() -> list[Claim]`."""
 
