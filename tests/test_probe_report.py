@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from book_pages import CHROMIUM, NO_CHROMIUM
 from llm_tiny import save
 from test_cli_probe import AGE, CONTEXTS, GENDER, contexts_file, pairs_folder, refusal, run
-from test_pages import CHROMIUM, SKIP_REASON
 
 from linrep.llm import drawings, full_probe
 from linrep.llm.drawings import FILES, NAMES
@@ -239,28 +239,21 @@ def test_a_bar_is_shown_on_a_terminal_only(given: list[str], stderr: type, monke
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason=SKIP_REASON)
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 @pytest.mark.parametrize("width", [360, 1440])
-def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], Path], width: int) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], Path], width: int, browser) -> None:
     grounds, asked = {}, []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        for scheme in ("light", "dark"):
-            tab = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
-            tab.on("request", lambda request: asked.append(request.url))
-            tab.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
-            tab.goto(page[2].as_uri())
-            assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
-            assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
-            colours = tab.evaluate(
-                "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
-            )
-            grounds[scheme] = [np.mean([float(part) for part in colour[4:-1].split(",")]) for colour in colours]
-        chromium.close()
+    for scheme in ("light", "dark"):
+        tab = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
+        tab.goto(page[2].as_uri())
+        assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
+        style = "getComputedStyle(document.body)"
+        colours = tab.evaluate(f"[{style}.backgroundColor, {style}.color]")
+        grounds[scheme] = [np.mean([float(part) for part in colour[4:-1].split(",")]) for colour in colours]
+        tab.context.close()
     assert {url.partition(":")[0] for url in asked} - {"data"} == {"file"}
     assert grounds["light"][0] > 200 > 100 > grounds["light"][1]
     assert grounds["dark"][0] < 60 < 180 < grounds["dark"][1]
