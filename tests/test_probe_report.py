@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from book_pages import CHROMIUM, NO_CHROMIUM
+from book_pages import MARKS
 from llm_tiny import save
 from test_cli_probe import AGE, CONTEXTS, GENDER, contexts_file, pairs_folder, refusal, run
 
@@ -238,8 +238,8 @@ def test_a_bar_is_shown_on_a_terminal_only(given: list[str], stderr: type, monke
     assert shown == "" or stderr is Terminal
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+@MARKS[0]
+@MARKS[1]
 @pytest.mark.parametrize("width", [360, 1440])
 def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], Path], width: int, browser) -> None:
     grounds, asked = {}, []
