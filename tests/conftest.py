@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: the built book, served, and a browser that opens its pages."""
+"""Fixtures of several files: the built book, served, and a browser that opens its pages; a tiny model in a folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from book_pages import CHROMIUM, HTML, NO_CHROMIUM
+from llm_tiny import save
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -96,3 +98,15 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
     yield open_page
     for each in visits:
         each.context.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny model of random weights."""
+    return str(save(tmp_path_factory.mktemp("tiny") / "model"))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("LINREP_CACHE", str(tmp_path / "cache"))

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llm_tiny import save
-from test_cli_probe import AGE, CONTEXTS, GENDER, contexts_file, pairs_folder, refusal, run
-from test_pages import CHROMIUM, SKIP_REASON
+from book_pages import MARKS
+from probe_runs import AGE, CONTEXTS, GENDER, contexts_file, pairs_folder, refusal, run
 
 from linrep.llm import drawings, full_probe
 from linrep.llm.drawings import FILES, NAMES
@@ -26,23 +25,16 @@ ODD = "a<b>&'$\\frac$"
 VOID = {"meta", "img"}
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(save(tmp_path_factory.mktemp("tiny") / "model"))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LINREP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
-def given(model: str, tmp_path: Path) -> list[str]:
+def given(tiny_model: str, tmp_path: Path) -> list[str]:
     """A run with everything, on names and words that try to be more than text."""
     files = {"gender": GENDER + f"{EVIL}\t&amp;\n", "age": AGE, ODD: "king\tman\nqueen\tgirl\nactor\tboy\n"}
     texts = CONTEXTS + f"{EVIL}\ta king\ta queen\n{EVIL}\ta man\ta boy\n"
     pairs = pairs_folder(tmp_path, **files)
-    return ["--model", model, "--pairs", pairs, "--contexts", contexts_file(tmp_path, texts), "--untrained"]
+    return ["--model", tiny_model, "--pairs", pairs, "--contexts", contexts_file(tmp_path, texts), "--untrained"]
 
 
 class Page(HTMLParser):
@@ -144,20 +136,30 @@ def test_the_figures_are_pictures_and_the_same_twice(given: list[str], tmp_path:
     assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in FILES)
 
 
-def test_one_concept_has_a_page_and_one_figure(model: str, tmp_path: Path, capsys) -> None:
+def test_one_concept_has_a_page_and_one_figure(tiny_model: str, tmp_path: Path, capsys) -> None:
     pairs, html = pairs_folder(tmp_path, gender="king\tqueen\nman\twoman\n"), tmp_path / "p.html"
-    given = ("--model", model, "--pairs", pairs, "--untrained", "--html", str(html), "--figures", str(tmp_path / "f"))
+    given = (
+        "--model",
+        tiny_model,
+        "--pairs",
+        pairs,
+        "--untrained",
+        "--html",
+        str(html),
+        "--figures",
+        str(tmp_path / "f"),
+    )
     status, _, err = run(capsys, *given)
     assert (status, err) == (0, "")
     assert {file.name for file in (tmp_path / "f").iterdir()} == {"within.png", "within.svg"}
     assert "between takes two" in Page(html.read_text("utf-8")).text
 
 
-def test_many_concepts_have_tables_and_no_figures(model: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_many_concepts_have_tables_and_no_figures(tiny_model: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(drawings, "MOST_DRAWN", 1)
     html = tmp_path / "p.html"
     pairs = pairs_folder(tmp_path, gender=GENDER, age=AGE)
-    given = ("--model", model, "--pairs", pairs, "--html", str(html), "--figures", str(tmp_path / "f"))
+    given = ("--model", tiny_model, "--pairs", pairs, "--html", str(html), "--figures", str(tmp_path / "f"))
     status, out, err = run(capsys, *given)
     assert (status, err.count("\n")) == (0, 1)
     assert "no figure: more than 1 concepts are too many to draw" in err
@@ -185,10 +187,12 @@ def places(tmp_path: Path) -> list[tuple[list[str], str]]:
     ]
 
 
-def test_places_that_cannot_take_the_results_are_refused_before_the_work(model, tmp_path, monkeypatch, capsys) -> None:
+def test_places_that_cannot_take_the_results_are_refused_before_the_work(
+    tiny_model, tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.setattr("linrep.llm.model.open_unembedding", None)  # the work would call it
     for arguments, said in places(tmp_path):
-        assert said in refusal(capsys, "--model", model, *arguments)
+        assert said in refusal(capsys, "--model", tiny_model, *arguments)
 
 
 @pytest.mark.parametrize("failing", ["write_bytes", "write_text"])
@@ -238,38 +242,31 @@ def test_a_bar_is_shown_on_a_terminal_only(given: list[str], stderr: type, monke
     assert shown == "" or stderr is Terminal
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason=SKIP_REASON)
+@MARKS[0]
+@MARKS[1]
 @pytest.mark.parametrize("width", [360, 1440])
-def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], Path], width: int) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_the_page_fits_and_follows_the_scheme(page: tuple[Page, dict[str, Any], Path], width: int, browser) -> None:
     grounds, asked = {}, []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        for scheme in ("light", "dark"):
-            tab = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
-            tab.on("request", lambda request: asked.append(request.url))
-            tab.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
-            tab.goto(page[2].as_uri())
-            assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
-            assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
-            colours = tab.evaluate(
-                "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
-            )
-            grounds[scheme] = [np.mean([float(part) for part in colour[4:-1].split(",")]) for colour in colours]
-        chromium.close()
+    for scheme in ("light", "dark"):
+        tab = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
+        tab.goto(page[2].as_uri())
+        assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 100)")
+        style = "getComputedStyle(document.body)"
+        colours = tab.evaluate(f"[{style}.backgroundColor, {style}.color]")
+        grounds[scheme] = [np.mean([float(part) for part in colour[4:-1].split(",")]) for colour in colours]
+        tab.context.close()
     assert {url.partition(":")[0] for url in asked} - {"data"} == {"file"}
     assert grounds["light"][0] > 200 > 100 > grounds["light"][1]
     assert grounds["dark"][0] < 60 < 180 < grounds["dark"][1]
 
 
 @pytest.mark.parametrize("name", ["x", "a very long name of a concept that goes on and on"])
-def test_figures_have_room_for_few_concepts_and_long_names(model: str, name: str, tmp_path: Path, capsys) -> None:
+def test_figures_have_room_for_few_concepts_and_long_names(tiny_model: str, name: str, tmp_path: Path, capsys) -> None:
     pairs = pairs_folder(tmp_path, **{name: GENDER, "age": AGE})
     texts = contexts_file(tmp_path, f"{name}\ta king\ta queen\n{name}\ta man\ta woman\n")
-    given = ("--model", model, "--pairs", pairs, "--contexts", texts, "--figures", str(tmp_path / "f"))
+    given = ("--model", tiny_model, "--pairs", pairs, "--contexts", texts, "--figures", str(tmp_path / "f"))
     status, _, err = run(capsys, *given)
     assert (status, err) == (0, "")  # matplotlib warns when the axes have no room
