@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from linrep.claims import Claim, shown
-from linrep.experiments.catalogue import EXPERIMENTS
+from linrep.experiments.catalogue import EXPERIMENTS, OPTIONAL
 
 SPECIFICATION = "https://codecheck.org.uk/spec/config/1.0/"
 PAPER: dict[str, Any] = {
@@ -36,8 +36,9 @@ def codecheck(claims: Sequence[Claim]) -> str:
         "version": SPECIFICATION,
         "paper": PAPER,
         "summary": f"An independent reproduction. `make test` builds the book and checks every output; `make results` "
-        f"makes every file below anew. {len(claims)} claims: {said}.",
-        "manifest": [{"file": f"results/{name}.json", "comment": _first_line(name)} for name in EXPERIMENTS],
+        f"makes every file below anew, but for those of models with terms of their own ({', '.join(OPTIONAL)}). "
+        f"{len(claims)} claims: {said}.",
+        "manifest": [{"file": f"results/{name}.json", "comment": _first_line(name)} for name in EXPERIMENTS | OPTIONAL],
         "claims": [_entry(claim) for claim in claims],
     }
     header = "# Written by `linrep claims --codecheck codecheck.yml`; do not edit.\n"
@@ -46,7 +47,7 @@ def codecheck(claims: Sequence[Claim]) -> str:
 
 def _first_line(name: str) -> str:
     """What the module of an experiment says that it is, and how the experiment is run."""
-    module = import_module(EXPERIMENTS[name].partition(":")[0])
+    module = import_module((EXPERIMENTS | OPTIONAL)[name].partition(":")[0])
     line = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
     return f"{line}; linrep run {name}"
 

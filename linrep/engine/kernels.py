@@ -164,28 +164,35 @@ def far(F, G, tokens, n, limit):
 @njit(inline="always", **JIT)
 @no_type_check
 def back(F, G, e, n, dF, dG):
-    """dF = e G for the lanes of the block, into dF[:, :n], and dG += eᵀ F; four tokens at a time."""
+    """dF = e G for the lanes of the block, into dF[:, :n], and dG += eᵀ F."""
     for j in range(dF.shape[0]):
         for i in range(n):
             dF[j, i] = 0
-    zero = e.dtype.type(0)
     for c in range(0, e.shape[0], 4):
-        for j in range(dG.shape[1]):
-            a = b = p = q = zero
-            for i in range(n):
-                f = F[j, i]
-                a += e[c, i] * f
-                b += e[c + 1, i] * f
-                p += e[c + 2, i] * f
-                q += e[c + 3, i] * f
-            dG[c, j] += a
-            dG[c + 1, j] += b
-            dG[c + 2, j] += p
-            dG[c + 3, j] += q
-        for j in range(dG.shape[1]):
-            a, b, p, q = G[c, j], G[c + 1, j], G[c + 2, j], G[c + 3, j]
-            for i in range(n):
-                dF[j, i] += e[c, i] * a + e[c + 1, i] * b + e[c + 2, i] * p + e[c + 3, i] * q
+        back_four(F, G, e, c, n, dF, dG)
+
+
+@njit(inline="always", **JIT)
+@no_type_check
+def back_four(F, G, e, c, n, dF, dG):
+    """What the tokens c to c + 3 add to dF and dG."""
+    zero = e.dtype.type(0)
+    for j in range(dG.shape[1]):
+        a = b = p = q = zero
+        for i in range(n):
+            f = F[j, i]
+            a += e[c, i] * f
+            b += e[c + 1, i] * f
+            p += e[c + 2, i] * f
+            q += e[c + 3, i] * f
+        dG[c, j] += a
+        dG[c + 1, j] += b
+        dG[c + 2, j] += p
+        dG[c + 3, j] += q
+    for j in range(dG.shape[1]):
+        a, b, p, q = G[c, j], G[c + 1, j], G[c + 2, j], G[c + 3, j]
+        for i in range(n):
+            dF[j, i] += e[c, i] * a + e[c + 1, i] * b + e[c + 2, i] * p + e[c + 3, i] * q
 
 
 @njit(inline="always", **JIT)
@@ -200,14 +207,22 @@ def scaled(G, bits):
 
 @njit(inline="always", **JIT)
 @no_type_check
-def error(e, tokens, joint, codes, known, value, mask, n, scale):
-    """e from powers to p(d) p̂(c given d) − p(d, c): p(d, c) is p(mask) p(c) where c agrees with d, else 0."""
-    zero = e.dtype.type(0)
-    for c in range(tokens):
-        p, code = joint[c], codes[c]
+def error_back(F, G, e, joint, codes, known, value, mask, n, scale, dF, dG):
+    """e from powers to p(d) p̂(c given d) − p(d, c), and `back` of it: four rows at a time, while they are at hand.
+
+    p(d, c) is p(mask) p(c) where c agrees with d, else 0.
+    """
+    tokens, zero = len(codes), e.dtype.type(0)
+    for j in range(dF.shape[0]):
         for i in range(n):
-            pair = mask[i] * p if (code & known[i]) == value[i] else zero
-            e[c, i] = e[c, i] * scale[i] - pair
+            dF[j, i] = 0
+    for first in range(0, e.shape[0], 4):
+        for c in range(first, min(first + 4, tokens)):
+            p, code = joint[c], codes[c]
+            for i in range(n):
+                pair = mask[i] * p if (code & known[i]) == value[i] else zero
+                e[c, i] = e[c, i] * scale[i] - pair
+        back_four(F, G, e, first, n, dF, dG)
 
 
 @njit(inline="always", cache=True, **JIT)
@@ -248,8 +263,7 @@ def sweep(F, G, contexts, weight, joint, codes, step_size, first, last, limit, w
             s = np.float64(total[i])
             part += np.float64(w[i]) * (log2(s) - mean[i] / s)
             total[i] = w[i] / total[i]
-        error(e, tokens, joint, codes, contexts[0][b], contexts[1][b], contexts[2][b], n, total)
-        back(f, bits, e, n, dF, dG)
+        error_back(f, bits, e, joint, codes, contexts[0][b], contexts[1][b], contexts[2][b], n, total, dF, dG)
         for j in range(dF.shape[0]):
             whole = F.dtype.type(0)
             for i in range(n):
