@@ -16,7 +16,7 @@ from linrep.geometry import mean_cosine
 from linrep.llm.nulls import coinciding, shuffled_cosines, shuffled_orders
 from linrep.llm.products import SINGULAR, covariance
 
-Corners = Float[Tensor, "2 pairs dim"]
+Corners = Float[Tensor, "2 pairs coordinates"]
 """The words of a concept's pairs: value 1 first, then value 0."""
 
 

@@ -54,9 +54,10 @@ def null_cosines(
     if kind == "Gaussian":
         means = torch.from_numpy(generator.standard_normal((draws, len(root)))) @ root  # so are means of differences
     else:
-        table = unembedding.detach()
-        ids = torch.from_numpy(pool[drawn_places(pairs, pool, kind, draws, generator)])
-        means = torch.stack([(table[one] - table[zero]).mean(dim=0) for one, zero in ids]).double().cpu()
+        ids = torch.from_numpy(pool[drawn_places(pairs, pool, kind, draws, generator)]).to(unembedding.device)
+        table = unembedding.detach().float()
+        ones, zeros = (torch.nn.functional.embedding_bag(ids[:, side], table, mode="mean") for side in (0, 1))
+        means = (ones - zeros).double().cpu()
     found: Float[np.ndarray, " draws"] = (unit(means) @ unit(direction.double())).numpy()
     return found
 
