@@ -103,10 +103,17 @@ def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict[str, An
     context["script_files"] = [script for script in scripts if "thebe" not in f"{script.filename} {script.attributes}"]
 
 
+def replace_deprecated_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Call an entry of the bibliography an item of its list: docutils' role for it is deprecated, and axe says so."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", configure_execution)
     app.connect("autodoc-process-docstring", escape_signs, priority=900)  # after napoleon, which reads the sections
     app.connect("html-page-context", leave_out_thebe, priority=900)  # after those that add scripts to the page
+    app.connect("html-page-context", replace_deprecated_roles, priority=900)
     app.connect("build-finished", forget_failed_build)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
