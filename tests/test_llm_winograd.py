@@ -43,7 +43,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
 def spelled(**ids: list[int]) -> Any:
     """A tokenizer that knows a few words; the text "a" is token 0."""
 
-    def read(text: str, add_special_tokens: bool) -> SimpleNamespace:
+    def read(text: str, add_special_tokens: bool, verbose: bool) -> SimpleNamespace:
         return SimpleNamespace(input_ids=[0, *(token for word in text.split()[1:] for token in ids[word])])
 
     return read
