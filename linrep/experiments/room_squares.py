@@ -11,7 +11,6 @@ from torch import Tensor
 from linrep.experiments.room_rules import FEW_DEALS, FEWEST, SHUFFLES, ranks_of
 from linrep.llm import squares
 from linrep.llm.matrix import Unembedding
-from linrep.llm.products import transforms
 from linrep.llm.words import read_pairs
 from linrep.results import short
 
@@ -25,7 +24,7 @@ def square_rows(
     model: Unembedding, families: Sequence[squares.Family], *, arm: str = "trained"
 ) -> list[dict[str, Any]]:
     """Asking 2: a row for each product and family with two squares or more."""
-    rows, matrices = [], transforms(model.unembedding)
+    rows, matrices = [], model.transforms
     for name in ("euclidean", "causal"):
         matrix = matrices[name]
         for family in families:

@@ -49,7 +49,7 @@ from linrep.llm.embedding import DRAWS, Sides, context_texts, shifts_of, transfo
 from linrep.llm.head import final_norm
 from linrep.llm.matching import Shifts, cluster_weights, label_p, nearest
 from linrep.llm.network import HEAD_TEXT, LanguageModel
-from linrep.llm.products import for_states, transforms
+from linrep.llm.products import for_states
 from linrep.llm.states import input_device
 from linrep.llm.tokens import context_ids
 from linrep.llm.words import TokenPairs
@@ -76,7 +76,7 @@ def courses(
         InputError: a text without a token, a singular covariance.
         LinrepError: a model without a final norm.
     """
-    views, differences, maps = layered_shifts(model, concepts), word_shifts(model, words), transforms(model.unembedding)
+    views, differences, maps = layered_shifts(model, concepts), word_shifts(model, words), model.transforms
     found = {}
     for product in PRODUCTS:
         columns, to_states = transformed(differences, maps[product]), for_states(product, maps[product])
